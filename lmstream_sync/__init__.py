@@ -1,0 +1,169 @@
+"""Stream language-model programs into an ordinary `for` loop.
+
+    import lmstream_sync as lms
+
+    lms.configure(lm=lms.LM("openai/gpt-4o-mini"))
+    answer = lms.streamify(lms.Predict("question -> answer"), stream_listeners=[lms.StreamListener("answer")])
+
+    for event in answer(question="Why did a chicken cross the kitchen?"):
+        if isinstance(event, lms.StreamResponse):
+            print(event.chunk, end="", flush=True)
+
+The way of one chunk, and the file in which each step is found:
+
+1.  `streaming/streamify.py` takes the call in the caller's thread, binds the listeners and starts one task on
+    the event-loop thread (`runtime/loop.py`, one per process) with the caller's context (`runtime/call.py`).
+2.  There the program runs: `program/module.py`, and in it `program/predict.py`, whose signature
+    (`signatures/`) says what goes in and comes out. What is synchronous runs in a worker (`runtime/workers.py`).
+3.  `adapters/chat.py` writes the prompt; `lm/model.py` looks in the cache (`lm/cache.py`) and asks the engine
+    (`lm/litellm_engine.py`), which opens the provider's stream. A failed start is tried again (`lm/retry.py`).
+4.  A piece arrives: the engine makes a `Delta` of it (`lm/engine.py`); the adapter's reader
+    (`adapters/reader.py`, `adapters/chat.py`) turns its text into deltas of output fields.
+5.  The run's observer (`program/observing.py`, `streaming/observer.py`) passes on what the listeners (`streaming/listener.py`)
+    asked for as `StreamResponse` events (`events.py`); status messages (`streaming/status.py`) join in their place.
+6.  `runtime/channel.py` carries the events over to the reader's thread; its bound is the back-pressure.
+7.  `Stream.__next__` (`streaming/stream.py`, `runtime/stream.py`) hands out the event. `streaming/sse.py` writes it as a server-sent
+    event for those who want that. When the reader goes, the task is stopped and the socket closed.
+
+The public names are loaded on first access, so that importing this package stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# At once, and after its own module: the object `settings` must win over the module of that name.
+from lmstream_sync.settings import configure as configure, context as context, settings as settings
+
+if TYPE_CHECKING:
+    from lmstream_sync import (
+        adapters as adapters,
+        callbacks as callbacks,
+        errors as errors,
+        events as events,
+        lm as lm,
+        program as program,
+        runtime as runtime,
+        signatures as signatures,
+        streaming as streaming,
+        testing as testing,
+    )
+    from lmstream_sync.adapters import (
+        Adapter as Adapter,
+        ChatAdapter as ChatAdapter,
+    )
+    from lmstream_sync.callbacks import (
+        BaseCallback as BaseCallback,
+    )
+    from lmstream_sync.errors import (
+        AdapterParseError as AdapterParseError,
+        AuthenticationError as AuthenticationError,
+        BadRequestError as BadRequestError,
+        Busy as Busy,
+        ConfigurationError as ConfigurationError,
+        ContextWindowExceededError as ContextWindowExceededError,
+        ListenerError as ListenerError,
+        LMConnectionError as LMConnectionError,
+        LMError as LMError,
+        LMInterrupted as LMInterrupted,
+        LMProtocolError as LMProtocolError,
+        LMStreamError as LMStreamError,
+        LoopDied as LoopDied,
+        RateLimitError as RateLimitError,
+        ServerError as ServerError,
+        SignatureError as SignatureError,
+        StreamCancelled as StreamCancelled,
+        StreamClosed as StreamClosed,
+        StreamError as StreamError,
+        StreamForked as StreamForked,
+        StreamRestarted as StreamRestarted,
+        StreamTimeout as StreamTimeout,
+        ToolError as ToolError,
+    )
+    from lmstream_sync.events import (
+        StatusMessage as StatusMessage,
+        StreamResponse as StreamResponse,
+        StreamRestart as StreamRestart,
+    )
+    from lmstream_sync.lm import (
+        LM as LM,
+        LMRequestLRUCache as LMRequestLRUCache,
+    )
+    from lmstream_sync.program import (
+        ChainOfThought as ChainOfThought,
+        Module as Module,
+        Predict as Predict,
+        Tool as Tool,
+    )
+    from lmstream_sync.runtime.timeout import Timeout as Timeout
+    from lmstream_sync.signatures import (
+        Example as Example,
+        InputField as InputField,
+        OutputField as OutputField,
+        Prediction as Prediction,
+        Signature as Signature,
+    )
+    from lmstream_sync.streaming import (
+        AsyncStream as AsyncStream,
+        StatusMessageProvider as StatusMessageProvider,
+        Stream as Stream,
+        StreamListener as StreamListener,
+        aemit as aemit,
+        asyncify as asyncify,
+        cancel as cancel,
+        emit as emit,
+        iterate as iterate,
+        stream as stream,
+        streamify as streamify,
+        streaming_response as streaming_response,
+        syncify as syncify,
+        warm_up as warm_up,
+    )
+
+__version__ = "0.1.0"
+
+#: Where each public name lives; `__getattr__` loads it on first access. The block above says the same to type checkers.
+_HOMES = {
+    "adapters": "Adapter ChatAdapter",
+    "callbacks": "BaseCallback",
+    "errors": (
+        "AdapterParseError AuthenticationError BadRequestError Busy ConfigurationError ContextWindowExceededError "
+        "LMConnectionError LMError LMInterrupted LMProtocolError LMStreamError ListenerError LoopDied "
+        "RateLimitError ServerError SignatureError StreamCancelled StreamClosed StreamError StreamForked "
+        "StreamRestarted StreamTimeout ToolError"
+    ),
+    "events": "StatusMessage StreamResponse StreamRestart",
+    "lm": "LM LMRequestLRUCache",
+    "program": "ChainOfThought Module Predict Tool",
+    "runtime.timeout": "Timeout",
+    "settings": "configure context settings",
+    "signatures": "Example InputField OutputField Prediction Signature",
+    "streaming": (
+        "AsyncStream StatusMessageProvider Stream StreamListener aemit asyncify cancel emit iterate stream streamify "
+        "streaming_response syncify warm_up"
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+#: The rooms that are reached as attributes (`lms.streaming.StreamListener`, as in DSPy).
+_ROOMS = ("adapters", "callbacks", "errors", "events", "lm", "program", "runtime", "signatures", "streaming", "testing")
+
+__all__ = sorted(_HOME_OF)
+
+if not TYPE_CHECKING:  # type checkers must see the names above and no others
+
+    def __getattr__(name: str) -> Any:
+        """Load a public name, or one of the package's rooms, when it is first asked for."""
+        if name in _HOME_OF:
+            value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+        elif name in _ROOMS:
+            value = importlib.import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

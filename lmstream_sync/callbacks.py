@@ -1,0 +1,137 @@
+"""Callbacks: what a user hooks onto modules, models, tools and adapters.
+
+The names and arguments are DSPy's. A callback runs where the thing it watches runs; one
+that raises is logged and changes nothing. Callbacks come from `settings.callbacks`, from
+the `callbacks=` of a module, LM, tool or adapter, and from the stream that is being read
+(its status messages), which are kept apart from the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from lmstream_sync.settings import settings
+
+__all__ = ["BaseCallback", "active_call_id", "call_hooks", "stream_callbacks"]
+
+_log = logging.getLogger("lmstream_sync.callbacks")
+
+#: The id of the innermost watched call that runs here, or `None`.
+active_call_id: ContextVar[str | None] = ContextVar("lmstream_sync_active_call_id", default=None)
+
+#: The callbacks of the stream that this code runs for; set by `streaming` in a call's context.
+stream_callbacks: ContextVar[tuple[BaseCallback, ...]] = ContextVar("lmstream_sync_stream_callbacks", default=())
+
+#: A callback on the event loop that takes longer than this is named in a warning: seconds.
+SLOW_ON_LOOP = 0.1
+
+
+class BaseCallback:
+    """Override the hooks you need; each may be left out.
+
+    `call_id` is the same for a start and its end. At an end either `outputs` is what the
+    call returned or `exception` what it raised.
+    """
+
+    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Before a module (a `Predict` too) runs; `inputs` are its arguments."""
+
+    def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """After a module ran."""
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Before a model is asked; `inputs` holds `prompt`, `messages` and the options, no keys."""
+
+    def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """After a model answered; `outputs` is its list of texts."""
+
+    def on_adapter_format_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Before an adapter writes the prompt: `signature`, `demos`, `inputs`."""
+
+    def on_adapter_format_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """After an adapter wrote the prompt: the messages."""
+
+    def on_adapter_parse_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Before an adapter turns a reply into values: `signature`, `completion`."""
+
+    def on_adapter_parse_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """After an adapter read a reply: field → value."""
+
+    def on_tool_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Before a tool runs; `inputs` are its arguments."""
+
+    def on_tool_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """After a tool ran."""
+
+
+class HookedCall:
+    """One watched call: set `outputs` before its block ends."""
+
+    __slots__ = ("call_id", "outputs")
+
+    def __init__(self, call_id: str) -> None:
+        self.call_id = call_id
+        self.outputs: Any = None
+
+
+@contextmanager
+def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any] = ()) -> Iterator[HookedCall]:
+    """Run the start hooks of a call, then its block, then the end hooks.
+
+    Args:
+        kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
+        instance: what is called.
+        inputs: its arguments.
+        own: the callbacks given to the instance itself.
+    """
+    callbacks = (*settings.callbacks, *own, *stream_callbacks.get())
+    call = HookedCall(uuid.uuid4().hex if callbacks else "")
+    if not callbacks:
+        yield call
+        return
+    _fire(callbacks, f"on_{kind}_start", call_id=call.call_id, instance=instance, inputs=inputs)
+    token = active_call_id.set(call.call_id)
+    try:
+        yield call
+    except BaseException as error:
+        active_call_id.reset(token)
+        _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=None, exception=error)
+        raise
+    active_call_id.reset(token)
+    _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=call.outputs, exception=None)
+
+
+def _fire(callbacks: Sequence[Any], hook: str, **arguments: Any) -> None:
+    """Call one hook of every callback; what it raises is logged."""
+    for callback in callbacks:
+        method = getattr(callback, hook, None)
+        if method is None:
+            continue
+        began = time.perf_counter()
+        try:
+            method(**arguments)
+        except Exception:
+            _log.warning("%s.%s raised and was passed over", type(callback).__name__, hook, exc_info=True)
+        took = time.perf_counter() - began
+        if took > SLOW_ON_LOOP and _on_a_loop():
+            _log.warning(
+                "%s.%s took %.2f s on the event loop, where it holds up every stream; make it quick",
+                type(callback).__name__,
+                hook,
+                took,
+            )
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

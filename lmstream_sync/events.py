@@ -1,0 +1,86 @@
+"""What a stream hands to its reader, besides raw model chunks and the final Prediction.
+
+Frozen values with no behaviour but their conversion to plain data. This module knows
+nothing of the rest of the library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["StatusMessage", "StreamResponse", "StreamRestart"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResponse:
+    """A piece of one listened output field.
+
+    Attributes:
+        predict_name: the predictor's name, as `Module.named_predictors()` says
+            (`"self"` for a bare predictor).
+        signature_field_name: the output field.
+        chunk: the piece, text as it stands in the field's final value.
+        is_last_chunk: true for exactly one chunk of each run of the field, its last.
+    """
+
+    predict_name: str
+    signature_field_name: str
+    chunk: Any
+    is_last_chunk: bool
+
+    def json(self) -> dict[str, Any]:
+        """The event as a dict of plain values."""
+        return {
+            "predict_name": self.predict_name,
+            "signature_field_name": self.signature_field_name,
+            "chunk": self.chunk,
+            "is_last_chunk": self.is_last_chunk,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestart:
+    """What was streamed of a field is void; it begins again.
+
+    Attributes:
+        predict_name: the predictor whose text is void.
+        signature_field_name: the field, or `None` for every field of that predictor.
+        reason: for people, one line.
+    """
+
+    predict_name: str
+    signature_field_name: str | None = None
+    reason: str = ""
+
+    def json(self) -> dict[str, Any]:
+        """The event as a dict of plain values."""
+        return {
+            "predict_name": self.predict_name,
+            "signature_field_name": self.signature_field_name,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMessage:
+    """What the program is doing, for the person who waits.
+
+    Attributes:
+        message: the text a `StatusMessageProvider` gave.
+        kind: `"tool_start"`, `"tool_end"`, `"module_start"`, `"module_end"`,
+            `"lm_start"`, `"lm_end"`, or `""` for a message of the user's own.
+        name: the tool's name, the module's class or the model.
+        call_id: the same for a start and its end.
+        inputs: the arguments of the call (at its start).
+        outputs: what it returned (at its end).
+        error: what it raised (at its end), or `None`.
+    """
+
+    message: str
+    kind: str = ""
+    name: str = ""
+    call_id: str = ""
+    inputs: dict[str, Any] | None = field(default=None, repr=False)
+    outputs: Any = field(default=None, repr=False)
+    error: BaseException | None = None

@@ -1,0 +1,125 @@
+"""The seam to the outside world: what an engine is given, and what it gives back.
+
+An engine speaks to providers; everything above it sees requests, deltas and replies.
+One engine is litellm (`litellm_engine.py`); another can stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Choice", "Delta", "Engine", "LMRequest", "Reply", "Tap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of a streamed reply, as the provider cut it.
+
+    Attributes:
+        content: text, or `None` where the piece carries none.
+        reasoning: the model's own reasoning text, or `None`.
+        index: the choice it belongs to (0 unless `n > 1`).
+        finish_reason: set on the piece that ends its choice.
+        tool_calls: fragments of tool calls as plain dicts, in the wire format's words.
+        refusal: text of a refusal, or `None`.
+        usage: plain dict of token counts, where the piece carries one.
+        raw: the provider's own object for this piece (litellm's `ModelResponseStream`).
+    """
+
+    content: str | None = None
+    reasoning: str | None = None
+    index: int = 0
+    finish_reason: str | None = None
+    tool_calls: Sequence[dict[str, Any]] = ()
+    refusal: str | None = None
+    usage: dict[str, Any] | None = None
+    raw: Any = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """One whole answer of a reply."""
+
+    text: str = ""
+    reasoning: str | None = None
+    finish_reason: str | None = None
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    refusal: str | None = None
+    index: int = 0
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole reply.
+
+    Attributes:
+        choices: one, or `n` of them.
+        usage: `prompt_tokens`, `completion_tokens`, `total_tokens`, `cached_tokens`,
+            `reasoning_tokens`; `estimated` is true where the provider reported nothing.
+        cost: US dollars, or `None` where the model's price is not known.
+        model: the model as the LM was given it.
+        cached: true where it came from a cache and nothing was sent.
+    """
+
+    choices: list[Choice]
+    usage: dict[str, Any] = field(default_factory=dict)
+    cost: float | None = None
+    model: str = ""
+    cached: bool = False
+
+
+@dataclass(slots=True)
+class LMRequest:
+    """One request to a model.
+
+    Attributes:
+        model: the provider's model, in litellm's words (`"openai/gpt-4o-mini"`).
+        messages: role/content dicts.
+        options: everything else that is sent (`temperature`, `api_base`, ...). Keys and
+            other secrets are `Secret` objects in it, revealed only where the engine sends.
+        connect: seconds for the HTTP connection, `None` for no limit.
+    """
+
+    model: str
+    messages: list[dict[str, Any]]
+    options: dict[str, Any] = field(default_factory=dict)
+    connect: float | None = 10.0
+
+
+class Engine(Protocol):
+    """One way to reach providers. Its methods run on the event-loop thread."""
+
+    name: str
+
+    async def prepare(self) -> None:
+        """Import what the first request needs, off the loop, once a process."""
+        ...
+
+    def stream(self, request: LMRequest) -> AsyncIterator[list[Delta]]:
+        """Send a request and give its pieces; what one read brought comes as one list.
+
+        An asynchronous generator: closing it, or cancelling the task that reads it,
+        closes the provider's connection at once.
+        """
+        ...
+
+    async def complete(self, request: LMRequest) -> Reply:
+        """Send a request and wait for the whole reply."""
+        ...
+
+
+class Tap(Protocol):
+    """Something that sees a reply while it comes. Its methods run on the loop.
+
+    An LM given a tap asks for a streamed reply. A cache hit feeds no tap.
+    """
+
+    async def feed(self, deltas: Sequence[Delta]) -> None:
+        """Pieces arrived. Waiting here is the back-pressure on the provider."""
+        ...
+
+    async def end(self, reply: Reply) -> None:
+        """The reply ended well; nothing more comes."""
+        ...

@@ -1,0 +1,46 @@
+"""What a stream may see of a program: the seam between predictors and streaming.
+
+A predictor asks the observer in its context whether somebody listens to this run. This
+module knows nothing of streams; `streaming` provides the observer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from lmstream_sync.adapters.reader import FieldDelta
+from lmstream_sync.lm.engine import Delta
+
+__all__ = ["Observer", "RunObserver", "current_observer"]
+
+
+class RunObserver(Protocol):
+    """Sees one run of one predictor. `saw` and `flush` are called on the event loop."""
+
+    def saw(self, delta: Delta | None, fields: Sequence[FieldDelta]) -> None:
+        """One piece of the first choice came, and what the reader made of it.
+
+        `delta` is `None` for what the reader gives at the end of the reply.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Hand on what was seen; waits while the reader of the stream is slow."""
+        ...
+
+    def cache_hit(self) -> None:
+        """The reply came from a cache: there are no pieces. May be called in any thread."""
+        ...
+
+
+class Observer(Protocol):
+    """Sees one call of a program."""
+
+    def begin(self, predictor: Any, output_fields: Sequence[str]) -> RunObserver | None:
+        """A predictor begins a run; `None` when nobody listens to it (it then does not stream)."""
+        ...
+
+
+current_observer: ContextVar[Observer | None] = ContextVar("lmstream_sync_observer", default=None)

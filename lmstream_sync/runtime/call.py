@@ -1,0 +1,333 @@
+"""One running call: its task on the loop, and everything that can end it.
+
+A `Call` is what the task's side and the reader's side share. The task refers to the call
+and never to the reader; the reader refers to the call and never to the task; so either can
+be collected while the other lives.
+
+Who touches what: everything here belongs to the loop thread, but `stopping` (set by any
+thread, read by workers; `asked_to_stop` beside it), `done` (an event, set once on the loop), and what is written
+before `done` is set or the channel ends and only read afterwards (`result`, `error`).
+
+A call ends in one of these ways, and each wakes the reader by ending the channel and then
+sets `done`: the program returned; it raised; a deadline passed (`fail`); the reader left
+(`stop("left")`); somebody cancelled it (`stop("cancelled")`); the parent call was stopped.
+The death of the loop wakes nobody: whoever waits looks at it in slices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context, ContextVar, copy_context
+from typing import Any
+
+from lmstream_sync.errors import Stopped, StreamCancelled, StreamError
+from lmstream_sync.runtime import fork
+from lmstream_sync.runtime.channel import Channel, ChannelEnded
+from lmstream_sync.runtime.deadlines import CallClocks
+from lmstream_sync.runtime.loop import LoopThread, loop_thread
+from lmstream_sync.runtime.timeout import Timeout
+
+__all__ = ["Call", "Own", "cancel", "current_call", "running_calls"]
+
+#: The call that this code runs for; it goes with the context into workers.
+current_call: ContextVar[Call | None] = ContextVar("lmstream_sync_call", default=None)
+
+# id → call, for `cancel`. Filled at the call, emptied when the task is done.
+_running: dict[str, Call] = {}
+
+#: Seconds after which a task that swallowed its cancellation is cancelled again.
+CANCEL_AGAIN = 5.0
+
+
+class Own:
+    """An event of the program's own (`emit`), told from the library's while it is in the stream."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Call:
+    """One call of a program.
+
+    Args:
+        make: gives the coroutine to run; called on the loop, in the call's context.
+        channel: where its events go, or `None` for a plain call.
+        timeout: the limits in force.
+        name: what it runs, for messages.
+    """
+
+    def __init__(
+        self, make: Callable[[Call], Awaitable[Any]], channel: Channel | None, timeout: Timeout, name: str
+    ) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.name = name
+        self.channel = channel
+        self.timeout = timeout
+        self.generation = fork.generation
+        self.began = time.monotonic()
+        self.first_at: float | None = None
+        self.ended_at: float | None = None
+        self.thread: LoopThread = loop_thread()
+        self.parent = current_call.get()
+        self.stopping = False
+        self.asked_to_stop: str | None = None
+        self.reason: str | None = None
+        self.error: BaseException | None = None
+        self.result: Any = None
+        self.done = threading.Event()
+        self.clocks = CallClocks(timeout, self.fail)
+        self.busy_with: dict[object, str] = {}
+        self._make: Callable[[Call], Awaitable[Any]] | None = make
+        self._task: asyncio.Task[None] | None = None
+        self._ok = False
+        self._finished = False
+        self._sub_tasks: set[asyncio.Task[Any]] = set()
+        self._children: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._when_done: list[Callable[[], None]] = []
+
+    # From the caller's thread.
+
+    def start(self) -> None:
+        """Start the program on the loop, with the caller's context as it is now."""
+        _running[self.id] = self
+        context = copy_context()
+        context.run(current_call.set, self)
+        try:
+            self.thread.loop.call_soon_threadsafe(self._start, context=context)
+        except RuntimeError:
+            _running.pop(self.id, None)
+            raise
+
+    def request_stop(self, reason: str) -> None:
+        """Have the call stopped, from any thread: nothing of its program starts from here on."""
+        self.asked_to_stop = self.asked_to_stop or reason
+        self.stopping = True
+        if not self.thread.post(self.stop, reason):
+            self.done.set()
+
+    def check_stopped(self) -> None:
+        """Raise `Stopped` when the call is being stopped; in any thread."""
+        if self.stopping:
+            raise Stopped(f"the reader of {self.name} has gone; its program stops here")
+
+    def when_done(self, fn: Callable[[], None]) -> None:
+        """Have a function called on the loop when the task is done, or at once if it is."""
+        if self._finished:
+            fn()
+        else:
+            self._when_done.append(fn)
+
+    # On the loop.
+
+    def _start(self) -> None:
+        if self.parent is not None:
+            self.parent._children.add(self)
+            if self.parent.stopping:
+                self.stop(self.parent.reason or "left")
+        if self.stopping:
+            self._make = None
+            self._finish(cancelled=True)
+            return
+        loop = asyncio.get_running_loop()
+        self.clocks.start(loop, time.monotonic() - self.began)
+        self._task = loop.create_task(self._run())
+        self._task.add_done_callback(self._task_done)
+
+    async def _run(self) -> None:
+        make, self._make = self._make, None
+        assert make is not None
+        try:
+            result = await make(self)
+            if self.channel is not None:
+                await self.flush()
+        except (asyncio.CancelledError, Stopped, ChannelEnded):
+            if self.reason is None and self.asked_to_stop is None:
+                self.error = StreamCancelled(f"{self.name} was cancelled from inside its own program")
+        except BaseException as error:
+            # Whatever it is reaches this call's reader; raised further, SystemExit and its
+            # kin would leave the loop that all streams share.
+            if self.reason is None:
+                # Without this frame, which refers to the call, which refers to the error.
+                trace = error.__traceback__
+                self.error = error.with_traceback(trace.tb_next if trace is not None else None)
+        else:
+            if self.reason is None:
+                self.result = result
+                self._ok = True
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        # A task cancelled before its first step has run no `except` of its own.
+        self._finish(cancelled=task.cancelled())
+
+    def _finish(self, *, cancelled: bool) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        if not self._ok and self.error is None:
+            reason = self.reason or self.asked_to_stop
+            if reason == "cancelled" or (cancelled and reason is None):
+                self.error = StreamCancelled(f"{self.name} was cancelled")
+        self.ended_at = time.monotonic()
+        self.clocks.stop()
+        _running.pop(self.id, None)
+        self._task = None
+        if self.channel is not None:
+            self.channel.end()
+        self.done.set()
+        callbacks, self._when_done = self._when_done, []
+        for fn in callbacks:
+            fn()
+
+    @property
+    def completed(self) -> bool:
+        """Whether the program returned."""
+        return self._ok
+
+    def stop(self, reason: str) -> None:
+        """Stop the program: its task, the sub-tasks of its workers, the calls made inside it."""
+        if self._finished or self.reason is not None:
+            return
+        if self._task is not None and self._task.done():
+            return  # it returned in this very step of the loop
+        self.reason = reason
+        self.stopping = True
+        if self.channel is not None:
+            if reason == "cancelled":
+                self.error = StreamCancelled(f"{self.name} was cancelled")
+                self.channel.end()
+            else:
+                self.channel.close()
+        self._cancel_all()
+
+    def fail(self, error: BaseException) -> None:
+        """A deadline passed: the reader gets the error after what was queued, the program stops."""
+        if self._finished or self.reason is not None:
+            return
+        if self._task is not None and self._task.done():
+            return
+        self.error = error
+        self.reason = "failed"
+        self.stopping = True
+        if self.channel is not None:
+            self.channel.end()
+        self._cancel_all()
+        if self.channel is None:
+            # A plain call has no reader to tell but the one who waits for `done`; a worker
+            # that cannot be interrupted must not hold him.
+            self.ended_at = time.monotonic()
+            self.done.set()
+            callbacks, self._when_done = self._when_done, []
+            for fn in callbacks:
+                fn()
+
+    def _cancel_all(self) -> None:
+        if self._finished:
+            return
+        for child in list(self._children):
+            child.stop(self.reason or "left")
+        for sub_task in list(self._sub_tasks):
+            sub_task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            # Cancelled again until it ends: a program may swallow the first.
+            self.thread.loop.call_later(CANCEL_AGAIN, _cancel_again, weakref.ref(self), context=Context())
+
+    def run_sub_task(self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]) -> None:
+        """Run what a worker of this call asked for; it is stopped with the call."""
+        task = asyncio.ensure_future(coroutine)
+        assert isinstance(task, asyncio.Task)
+        self._sub_tasks.add(task)
+        task.add_done_callback(self._sub_tasks.discard)
+        task.add_done_callback(ended)
+        if self.stopping:
+            task.cancel()
+
+    # Events.
+
+    async def put(self, events: Iterable[Any], *, output: bool = True) -> None:
+        """Send events to the reader, waiting for room. `output`: they came from a model."""
+        if self.stopping:
+            raise asyncio.CancelledError
+        if output and self.first_at is None:
+            self.first_at = time.monotonic()
+        self.clocks.touch()
+        channel = self.channel
+        if channel is not None and not channel.offer(events):
+            await self._wait_for_room(channel)
+
+    def put_soon(self, event: Any, *, limited: bool = True) -> None:
+        """Send an event from synchronous code on the loop, which cannot wait.
+
+        Args:
+            event: what the reader gets.
+            limited: refuse when `queue_size` events already wait for room. What a program
+                cannot make more of without a model or tool call needs no limit: there it waits.
+
+        Raises:
+            StreamError: `queue_size` events already wait for room.
+        """
+        channel = self.channel
+        if channel is None or self.stopping:
+            return
+        if limited and channel.backlog >= channel.queue_size:
+            raise StreamError(
+                f"{channel.queue_size} events of this program wait for a slow reader, and synchronous code on the "
+                "event loop cannot wait for room: use `await lms.aemit(...)`"
+            )
+        self.clocks.touch()
+        channel.offer((event,))
+
+    async def flush(self) -> None:
+        """Wait until all that synchronous code put has found room."""
+        channel = self.channel
+        if channel is not None and channel.backlog:
+            await self._wait_for_room(channel)
+
+    async def _wait_for_room(self, channel: Channel) -> None:
+        with self.clocks.waiting_for_reader():
+            await channel.drain()
+
+
+def _cancel_again(reference: weakref.ref[Call]) -> None:
+    call = reference()
+    if call is not None:
+        call._cancel_all()
+
+
+def cancel(stream_id: str) -> bool:
+    """Cancel the program of a stream in this process, by `stream.id`.
+
+    Its reader gets the events that were queued, then `StreamCancelled`.
+
+    Returns:
+        Whether it was running.
+    """
+    call = _running.get(stream_id)
+    if call is None or call.stopping:
+        return False
+    call.request_stop("cancelled")
+    return True
+
+
+def running_calls() -> int:
+    """How many calls run in this process."""
+    return len(_running)
+
+
+# The calls of the parent stay referenced for ever in a forked child: see `loop._buried`.
+_parents_calls: list[list[Call]] = []
+
+
+def _forget_in_child() -> None:
+    _parents_calls.append(list(_running.values()))
+    _running.clear()
+
+
+fork.after_fork_in_child(_forget_in_child)

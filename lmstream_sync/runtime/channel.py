@@ -1,0 +1,160 @@
+"""The crossing: what streams goes from the loop to its reader through a janus queue.
+
+The only file that knows janus. The queue is bounded in events. The loop's side puts lists;
+as many events of a list as there is room for move at once, and the rest waits. The
+reader's side takes all that is there. Both together hold at most `queue_size` events: the
+queue takes half of them, because what the reader took is out of the queue's sight.
+
+Who touches what: `_pending` belongs to the loop thread; the queue guards itself; the waker
+is set and cleared by the one reader and called by whoever puts or ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import janus
+
+__all__ = ["Channel", "ChannelEnded"]
+
+
+class ChannelEnded(Exception):
+    """Nothing more comes: the task ended and everything was taken, or somebody closed it."""
+
+
+class _BatchQueue(janus.Queue[Any]):
+    """A janus queue whose items are put and taken by the batch, and counted one by one."""
+
+    def _put(self, item: deque[Any]) -> None:
+        room = self._maxsize - len(self._queue) if self._maxsize else len(item)
+        for _ in range(min(room, len(item))):
+            self._queue.append(item.popleft())
+
+    def lift_bound(self) -> None:
+        """Take whatever comes from now on: what is put last was already in memory."""
+        self._maxsize = 0
+
+    def _get(self) -> list[Any]:
+        taken = list(self._queue)
+        self._queue.clear()
+        return taken
+
+
+class Channel:
+    """A bounded crossing of events from the event loop to one reader in any thread.
+
+    Args:
+        queue_size: how many events may wait for a stalled reader, its own share included.
+    """
+
+    def __init__(self, queue_size: int) -> None:
+        self.queue_size = queue_size
+        self._queue = _BatchQueue((queue_size + 1) // 2)
+        self._pending: deque[Any] = deque()
+        self._putting = asyncio.Lock()
+        self._waker: Callable[[], None] | None = None
+        self._over = False
+
+    # The loop's side.
+
+    def offer(self, events: Iterable[Any]) -> bool:
+        """Add events; true when all of them found room. Else call `drain` and wait."""
+        self._pending.extend(events)
+        return self._push()
+
+    @property
+    def backlog(self) -> int:
+        """How many events found no room yet."""
+        return len(self._pending)
+
+    async def drain(self) -> None:
+        """Wait until everything offered so far has found room.
+
+        Raises:
+            ChannelEnded: the reader has gone.
+        """
+        # One at a time: the queue wakes one waiter for each take.
+        async with self._putting:
+            while self._pending:
+                try:
+                    await self._queue.async_q.put(self._pending)
+                except janus.AsyncQueueShutDown:
+                    raise ChannelEnded from None
+                self._wake()
+
+    def end(self) -> None:
+        """No more events; the reader gets all that were offered, then the end."""
+        self._queue.lift_bound()
+        self._push()
+        self._queue.shutdown()
+        self._over = True
+        self._wake()
+
+    def close(self) -> None:
+        """End, and drop what nobody has taken."""
+        self._pending.clear()
+        self._queue.close()
+        self._over = True
+        self._wake()
+
+    def _push(self) -> bool:
+        if self._pending:
+            try:
+                self._queue.async_q.put_nowait(self._pending)
+            except janus.AsyncQueueFull:
+                return False
+            except janus.AsyncQueueShutDown:
+                self._pending.clear()
+                return True
+            self._wake()
+        return not self._pending
+
+    def _wake(self) -> None:
+        waker = self._waker
+        if waker is not None:
+            waker()
+
+    # The reader's side.
+
+    def take(self, seconds: float) -> list[Any]:
+        """All events that are there, waiting for the first; an empty list when none came in time.
+
+        Raises:
+            ChannelEnded: nothing is there and nothing more comes.
+        """
+        try:
+            taken: list[Any] = self._queue.sync_q.get(timeout=seconds)
+        except janus.SyncQueueEmpty:
+            return []
+        except janus.SyncQueueShutDown:
+            raise ChannelEnded from None
+        return taken
+
+    def take_now(self) -> list[Any]:
+        """All events that are there, without waiting.
+
+        Raises:
+            ChannelEnded: nothing is there and nothing more comes.
+        """
+        try:
+            taken: list[Any] = self._queue.sync_q.get_nowait()
+        except janus.SyncQueueEmpty:
+            return []
+        except janus.SyncQueueShutDown:
+            raise ChannelEnded from None
+        return taken
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take_now` would give something or say that this is the end."""
+        return self._over or self._queue.async_q.qsize() > 0
+
+    def wake_with(self, waker: Callable[[], None] | None) -> None:
+        """Have `waker` called, in any thread, whenever something came or the channel ended.
+
+        For a reader that does not block: set it, look with `take_now` once more, then wait.
+        """
+        self._waker = waker

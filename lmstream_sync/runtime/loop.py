@@ -1,0 +1,248 @@
+"""The event-loop thread: one a process, started on first use, fresh after a fork.
+
+Who touches what: `_current` is decided under `_lock` and read without it; the loop's own
+state belongs to its thread, and everybody else reaches it by `call_soon_threadsafe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from lmstream_sync.errors import LoopDied
+from lmstream_sync.runtime import fork
+from lmstream_sync.runtime.locks import ForkSafeLock
+from lmstream_sync.runtime.threads import DaemonExecutor
+
+__all__ = ["LoopThread", "at_loop_end", "current_loop_thread", "loop_thread", "on_loop_thread"]
+
+_log = logging.getLogger("lmstream_sync.runtime")
+
+#: Seconds that the clean-up at interpreter exit may take.
+EXIT_SECONDS = 1.0
+
+_at_end: list[Callable[[], Awaitable[None]]] = []
+
+
+def at_loop_end(close: Callable[[], Awaitable[None]]) -> None:
+    """Register what is closed on the loop before it ends with the interpreter."""
+    _at_end.append(close)
+
+
+class LoopThread:
+    """An event loop and the daemon thread that runs it."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop = _new_loop()
+        self.ident: int | None = None
+        self._ready = threading.Event()
+        self._ended = threading.Event()
+        self._failure: BaseException | None = None
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start the thread; call once, from the thread that made this object."""
+        try:
+            threading.Thread(target=self._run, name="lmstream-loop", daemon=True).start()
+        except BaseException as error:  # no more threads, or the interpreter is ending
+            self._failure = error
+            self._ended.set()
+        finally:
+            if self._failure is not None:
+                self._ready.set()
+
+    def wait_ready(self) -> None:
+        """Wait until the loop runs.
+
+        Raises:
+            LoopDied: the thread could not be started.
+        """
+        while not self._ready.wait(1.0):
+            pass
+        if self._failure is not None:
+            raise LoopDied(f"the event-loop thread could not be started: {self._failure}")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is about to."""
+        return not self._ended.is_set()
+
+    def post(self, fn: Callable[..., object], *args: Any) -> bool:
+        """Have a function called on the loop, from any thread and from the garbage collector.
+
+        Gives false when there is no loop to call it any more.
+        """
+        try:
+            self.loop.call_soon_threadsafe(fn, *args)
+        except RuntimeError:  # closed
+            return False
+        return True
+
+    def _run(self) -> None:
+        self.ident = threading.get_ident()
+        self.loop.call_soon(self._ready.set)
+        try:
+            while not self._stopping:
+                try:
+                    self.loop.run_forever()
+                except (SystemExit, KeyboardInterrupt) as error:
+                    # Raised in a task that a program started: it reaches whoever awaits that
+                    # task; the loop belongs to all streams and goes on.
+                    _log.warning("a task on the event loop raised %s; the loop goes on", type(error).__name__)
+            self._clean_up()
+        except BaseException as error:
+            self._failure = error
+            _log.critical("the event-loop thread ended", exc_info=True)
+        finally:
+            self._ended.set()
+            self._ready.set()
+            with contextlib.suppress(Exception):
+                self.loop.close()
+
+    def _clean_up(self) -> None:
+        async def close() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=EXIT_SECONDS / 2)
+            for end in _at_end:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(end(), EXIT_SECONDS / 4)
+            await self.loop.shutdown_asyncgens()
+
+        self.loop.set_exception_handler(lambda loop, context: None)
+        self.loop.run_until_complete(close())
+
+    def stop(self, seconds: float) -> None:
+        """End the loop, waiting for it that long at most."""
+        self._stopping = True
+        if self.post(self.loop.stop):
+            self._ended.wait(seconds)
+
+    def hold(self, seconds: float) -> Callable[[], None]:
+        """Park the loop where it holds no lock; what is returned lets it go on."""
+        release = threading.Event()
+        if not self.alive or self.ident == threading.get_ident():
+            return release.set
+        parked = threading.Event()
+
+        def park() -> None:
+            parked.set()
+            release.wait()
+
+        if self.post(park):
+            parked.wait(seconds)
+        return release.set
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """A selector loop, whatever policy is set: what a forked child must do needs to know its sockets."""
+    loop = asyncio.new_event_loop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    loop.set_default_executor(DaemonExecutor(max_workers=1))
+    return loop
+
+
+_lock = ForkSafeLock()
+_current: LoopThread | None = None
+
+
+def loop_thread() -> LoopThread:
+    """The loop thread of this process; starts it where there is none or it died.
+
+    Raises:
+        LoopDied: it cannot be started (no more threads; the interpreter is ending).
+    """
+    global _current
+    current = _current
+    if current is not None and current.alive and current.ident is not None:
+        return current
+    starts = False
+    with _lock:
+        if _current is None or not _current.alive:
+            _current = LoopThread()
+            starts = True
+        current = _current
+    if starts:  # outside the lock: under gevent a start switches to other greenlets
+        current.start()
+    current.wait_ready()
+    return current
+
+
+def current_loop_thread() -> LoopThread | None:
+    """The loop thread, where one was started."""
+    return _current
+
+
+def on_loop_thread() -> bool:
+    """Whether this code runs on the loop thread.
+
+    By thread identity: under gevent `asyncio.get_running_loop()` answers in every greenlet.
+    """
+    current = _current
+    return current is not None and current.ident == threading.get_ident()
+
+
+def _hold(seconds: float) -> Callable[[], None]:
+    current = _current
+    return current.hold(seconds) if current is not None else (lambda: None)
+
+
+# What a child must never let go of: the finalizers of the parent's loop, tasks and
+# transports would edit the epoll that both processes share.
+_buried: list[Any] = []
+
+
+def _bury_in_child() -> None:
+    global _current
+    old, _current = _current, None
+    if old is None:
+        return
+    if old.ident == threading.get_ident():  # forked by code on the loop
+        asyncio._set_running_loop(None)
+    with contextlib.suppress(RuntimeError):
+        _buried.append(list(asyncio.all_tasks(old.loop)))
+    _buried.append(old)
+    _close_copies_of_sockets(old.loop)
+
+
+def _close_copies_of_sockets(loop: asyncio.AbstractEventLoop) -> None:
+    """Close this process's copies of the provider sockets, and nothing else.
+
+    `/dev/null` is put over them, so that the descriptors stay taken, the connections end
+    when the parent ends them, and neither the epoll nor the wake-up pipe is touched.
+    """
+    selector = getattr(loop, "_selector", None)
+    registered = selector.get_map() if selector is not None else None
+    sockets = set(registered or ()) | set(getattr(loop, "_transports", None) or ())
+    for name in ("_ssock", "_csock"):
+        pipe = getattr(loop, name, None)
+        if pipe is not None:
+            sockets.discard(pipe.fileno())
+    if not sockets:
+        return
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        for descriptor in sockets:
+            with contextlib.suppress(OSError, TypeError):
+                os.dup2(null, descriptor, inheritable=False)
+    finally:
+        os.close(null)
+
+
+def _stop_at_exit() -> None:
+    current = _current
+    if current is not None and current.alive:
+        current.stop(EXIT_SECONDS)
+
+
+fork.before_fork(_hold)
+fork.after_fork_in_child(_bury_in_child)
+atexit.register(_stop_at_exit)

@@ -1,0 +1,444 @@
+"""The reader's side of a call: an iterator object that any one thread reads.
+
+Who touches what: `_batch` belongs to whoever holds `_turn`, the lock of the one thread in
+`next()`; `_closing` is set by any thread and read by the reader; how the stream ended is
+decided once, under `_end_token`. Nothing here is referred to from the task's side, so that
+the last reference gone stops the program.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from lmstream_sync.errors import LMStreamError, Stopped, StreamCancelled, StreamClosed, StreamError, StreamForked, StreamTimeout
+from lmstream_sync.events import StatusMessage
+from lmstream_sync.runtime import fork
+from lmstream_sync.runtime.call import Call, Own, current_call
+from lmstream_sync.runtime.channel import Channel, ChannelEnded
+from lmstream_sync.runtime.loop import on_loop_thread
+from lmstream_sync.runtime.threads import start_job
+from lmstream_sync.runtime.waiting import Expired, Watch, forbid_on_loop
+
+__all__ = ["EventStream", "Outcome"]
+
+#: Given by `_hand_out` for an item that is no event, only news for the accounts.
+NOTHING = object()
+
+_log = logging.getLogger("lmstream_sync.runtime")
+
+Outcome = Literal["completed", "left", "cancelled", "failed"]
+
+#: Seconds that `close()` waits for the clean-up of the program.
+CLOSE_SECONDS = 1.0
+
+
+class EventStream:
+    """Events of one running call, in order. A subclass may keep account of them.
+
+    Args:
+        call: the call, not started yet; it is started here, so that nothing runs without
+            a reader that can stop it.
+    """
+
+    def __init__(self, call: Call) -> None:
+        assert call.channel is not None
+        self._call = call
+        self._channel: Channel = call.channel
+        self._batch: deque[Any] = deque()
+        self._turn = threading.Lock()
+        self._end_token = threading.Lock()
+        self._closing = False
+        self._ended = False
+        self._gave_up = False
+        self._raised = False
+        self._outcome: Outcome | None = None
+        self._error: BaseException | None = None
+        self._trace: Any = None
+        self._when_ended: list[Callable[[Any], object]] = []
+        call.start()
+
+    # Reading.
+
+    def __iter__(self) -> EventStream:
+        return self
+
+    def __next__(self) -> Any:
+        """The next event.
+
+        Raises:
+            StopIteration: the program has ended, or its error was raised before.
+            StreamClosed: `close()` came first, in whatever thread.
+            StreamError: another thread reads at this moment, or this is the loop thread.
+            StreamTimeout, LoopDied, StreamForked: see `errors`.
+            BaseException: the program's own error, once, after all events before it.
+        """
+        return self._next(None)
+
+    def _next(self, until: float | None) -> Any:
+        self._begin_turn()
+        try:
+            self._check_closed()
+            batch = self._batch
+            if not batch:
+                self._fill(until)
+            while batch:
+                event = self._hand_out(batch.popleft())
+                if event is not NOTHING:
+                    return event
+                if not batch:
+                    self._fill(until)
+        finally:
+            self._turn.release()
+        self._end_reached()  # outside the turn: `on_end` functions may read
+        raise StopIteration
+
+    def _begin_turn(self) -> None:
+        if not self._turn.acquire(False):
+            raise StreamError("another thread is reading this stream; give each reader a stream of its own")
+
+    def _fill(self, until: float | None) -> None:
+        """Bring what is there, waiting for it; leaves the batch as it is when the end is reached."""
+        if self._ended or self._gave_up:
+            return
+        self._check_process()
+        forbid_on_loop("async for event in stream")
+        watch = Watch(self._call, until)
+        reader_of = current_call.get()  # a program that reads this stream, itself with a reader
+        while True:
+            if reader_of is not None:
+                reader_of.check_stopped()
+            try:
+                taken = self._channel.take(watch.slice())
+            except ChannelEnded:
+                return
+            if taken:
+                self._batch.extend(taken)
+                return
+            try:
+                watch.look()
+            except LMStreamError as error:
+                self._give_up(error)
+                return
+
+    def _give_up(self, error: BaseException) -> None:
+        """The call will not end by itself any more: the loop died, or the interpreter exits."""
+        self._gave_up = True
+        if self._call.error is None:
+            self._call.error = error
+
+    def _take_now(self) -> tuple[bool, Any]:
+        """(True, event) or (False, None) where none is there yet; raises as `next()` does at the end."""
+        self._begin_turn()
+        try:
+            self._check_closed()
+            batch = self._batch
+            if not batch and not self._ended and not self._gave_up:
+                self._check_process()
+                try:
+                    taken = self._channel.take_now()
+                except ChannelEnded:
+                    pass
+                else:
+                    if not taken:
+                        return False, None
+                    batch.extend(taken)
+            while batch:
+                event = self._hand_out(batch.popleft())
+                if event is not NOTHING:
+                    return True, event
+                if not batch:
+                    return False, None  # look again
+        finally:
+            self._turn.release()
+        self._end_reached()
+        raise StopAsyncIteration
+
+    def _hand_out(self, item: Any) -> Any:
+        """What the reader gets for an item of the queue, or `NOTHING`; a subclass keeps its accounts here."""
+        return item.value if type(item) is Own else item
+
+    def _check_process(self) -> None:
+        if self._call.generation != fork.generation:
+            raise StreamForked(
+                "this stream was opened before a fork() and belongs to the parent process; open one here"
+            )
+
+    def _check_closed(self) -> None:
+        if self._closing and self._outcome != "completed":
+            raise self._closed_error()
+
+    def _closed_error(self) -> BaseException:
+        parent = self._call.parent
+        if parent is not None and parent.stopping:
+            return Stopped("the reader of the program that reads this stream has gone")
+        return self._decorated(StreamClosed("the stream was closed before its end"))
+
+    def _end_reached(self) -> None:
+        """Everything was handed out: settle how it ended; raise the error the first time."""
+        self._check_closed()
+        call = self._call
+        if not self._ended:
+            parent = call.parent
+            if not call.completed and call.error is None and parent is not None and parent.stopping:
+                raise Stopped("the reader of the program that reads this stream has gone")
+            error = call.error
+            if error is None and not call.completed:
+                # Closed under us by the garbage collector's or another thread's stop.
+                error = StreamClosed("the stream was closed before its end")
+            if error is None:
+                self._conclude("completed", None)
+            else:
+                self._conclude("cancelled" if isinstance(error, StreamCancelled) else "failed", error)
+        if self._error is not None and not self._raised:
+            self._raised = True
+            self._raise_error()
+
+    def _raise_error(self) -> None:
+        assert self._error is not None
+        raise self._error.with_traceback(self._trace)
+
+    def _decorated(self, error: BaseException) -> BaseException:
+        """The error with what the reader had got so far; for a subclass that knows it."""
+        return error
+
+    # Looking ahead, and waiting for the end.
+
+    def peek(self, until: Literal["event", "output"] = "event", timeout: float | None = None) -> Any:
+        """Wait for an event and leave it, and all before it, in the stream.
+
+        Args:
+            until: `"event"` for the next one; `"output"` for the first that is neither a
+                status message nor sent by `emit` (`queue_size` are looked through at
+                most, then the first is given).
+            timeout: seconds, `None` for no limit.
+
+        Returns:
+            The event, or `None` when the program ends without one.
+
+        Raises:
+            StreamTimeout: `which="peek"`; the stream goes on.
+            BaseException: the program's error, which stays in the stream: `next()` raises
+                it at its place.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._begin_turn()
+        try:
+            self._check_closed()
+            looked = 0
+            while True:
+                batch = self._batch
+                for item in list(batch)[looked:]:
+                    shown = self._shown(item)
+                    if shown is not NOTHING and (until == "event" or _is_output(item)):
+                        return shown
+                looked = len(batch)
+                if looked >= self._channel.queue_size:
+                    return self._shown(batch[0])
+                try:
+                    self._fill(deadline)
+                except Expired:
+                    raise StreamTimeout(f"nothing came within {timeout:g} s", which="peek") from None
+                if len(batch) == looked:
+                    break
+        finally:
+            self._turn.release()
+        self._check_closed()
+        error = self._call.error
+        if error is not None and not self._ended:
+            raise self._decorated(error).with_traceback(error.__traceback__)
+        return None
+
+    def _shown(self, item: Any) -> Any:
+        """What `_hand_out` will give for an item, with no trace left."""
+        return item.value if type(item) is Own else item
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Read to the end, dropping events, and give the program's final value.
+
+        It gives it again and again, and raises the program's error again and again.
+
+        Args:
+            timeout: seconds, `None` for no limit.
+
+        Raises:
+            StreamTimeout: `which="result"`; the stream goes on.
+            StreamClosed: the stream was closed before its end.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                self._next(deadline)
+        except StopIteration:
+            pass
+        except Expired:
+            raise StreamTimeout(f"the program did not end within {timeout:g} s", which="result") from None
+        if self._error is not None:
+            self._raise_error()
+        return self._call.result
+
+    # Ending.
+
+    def close(self) -> None:
+        """Stop the program and close its connections; safe from any thread, at any time.
+
+        Waits at most 1 s for the clean-up, then warns and names what does not stop. On the
+        loop thread it only posts the stop. After the end it does nothing.
+        """
+        if not self._begin_close():
+            return
+        call = self._call
+        if on_loop_thread():
+            call.when_done(lambda: start_job(self._settle_close))
+            return
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while not call.done.is_set() and call.thread.alive:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            call.done.wait(min(0.25, left))
+        self._warn_if_running()
+        self._settle_close()
+
+    def _begin_close(self) -> bool:
+        """Post the stop; false where there is nothing to stop or somebody else closes already."""
+        if self._ended or self._closing:
+            return False
+        self._closing = True
+        if self._call.generation != fork.generation:
+            self._ended = True
+            return False
+        self._call.request_stop("left")
+        return True
+
+    def _warn_if_running(self) -> None:
+        call = self._call
+        if not call.done.is_set() and call.thread.alive:
+            busy = ", ".join(call.busy_with.values()) or call.name
+            warnings.warn(
+                f"the stream is closed, but {busy} does not stop; it goes on in the background until its next "
+                "model or tool call",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _settle_close(self) -> None:
+        call = self._call
+        if call.completed and not self._batch and not self._unread():
+            self._conclude("completed", None)
+        else:
+            self._conclude("left", None)
+
+    def _unread(self) -> bool:
+        try:
+            taken = self._channel.take_now()
+        except ChannelEnded:
+            return False
+        return bool(taken)
+
+    def _conclude(self, outcome: Outcome, error: BaseException | None) -> None:
+        """Settle how the stream ended; the first to come decides. Then run the `on_end` functions."""
+        if not self._end_token.acquire(False):
+            return
+        self._outcome = outcome
+        if error is not None:
+            self._error = self._decorated(error)
+            self._trace = error.__traceback__
+        self._ended = True
+        functions, self._when_ended = self._when_ended, []
+        for fn in functions:
+            self._run_on_end(fn)
+
+    def _run_on_end(self, fn: Callable[[Any], object]) -> None:
+        if on_loop_thread():  # a program reads this stream; what saves an answer may block
+            start_job(lambda: self._run_on_end(fn))
+            return
+        try:
+            fn(self)
+        except Exception:
+            _log.exception("a function given to on_end raised")
+
+    def on_end(self, fn: Callable[[Any], object]) -> None:
+        """Have `fn(stream)` called once when the stream has ended, however it ended.
+
+        It runs in the thread that reads or closes; where the last reference went without
+        either, in a worker, with a stream over the same call. What it raises is logged.
+        A function that refers to the stream itself keeps it alive: use its argument.
+        """
+        if self._ended:
+            self._run_on_end(fn)
+        else:
+            self._when_ended.append(fn)
+
+    def __enter__(self) -> EventStream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # In the garbage collector, maybe in the middle of anything: only a post to the loop.
+        try:
+            if self._ended or self._closing or self._call.generation != fork.generation:
+                return
+            heir: EventStream | None = None
+            if self._when_ended:
+                heir = object.__new__(type(self))
+                heir.__dict__.update(self.__dict__)
+                heir._closing = True
+            self._call.stopping = True
+            self._call.asked_to_stop = self._call.asked_to_stop or "left"
+            self._call.thread.post(_abandoned, self._call, heir)
+        except AttributeError:  # it was never quite made
+            return
+
+    # What there is to know.
+
+    @property
+    def id(self) -> str:
+        """The stream's name for `lms.cancel(id)`; cannot be guessed."""
+        return self._call.id
+
+    @property
+    def closed(self) -> bool:
+        """True after the end, an error or `close()`."""
+        return self._ended or self._closing
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """`None` while the stream runs, then how it ended, as its reader saw it."""
+        return self._outcome
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the stream raised, or `None`."""
+        return self._error
+
+    @property
+    def timings(self) -> dict[str, float | None]:
+        """Seconds from the call: `first` to the first output, `total` to the end of the program."""
+        call = self._call
+        return {
+            "first": None if call.first_at is None else call.first_at - call.began,
+            "total": None if call.ended_at is None else call.ended_at - call.began,
+        }
+
+    def __repr__(self) -> str:
+        state = self._outcome or ("closing" if self._closing else "running")
+        return f"<{type(self).__name__} of {self._call.name}, {state}>"
+
+
+def _is_output(item: Any) -> bool:
+    return type(item) is not Own and not isinstance(item, StatusMessage)
+
+
+def _abandoned(call: Call, heir: EventStream | None) -> None:
+    """On the loop: the last reference to a stream went."""
+    call.stop("left")
+    if heir is not None:
+        call.when_done(lambda: start_job(heir._settle_close))

@@ -1,0 +1,104 @@
+"""Process-wide settings, and what a thread or task puts over them for a while.
+
+`configure` sets for the whole process, from any thread at any time, and is seen by the
+next call. `context` puts values over them for the current thread or task only; they
+travel with a call onto the event loop and into its worker threads, because they live in
+a `contextvars` variable. This module knows nothing of the rest of the library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
+
+__all__ = ["Settings", "configure", "context", "settings"]
+
+_DEFAULTS: dict[str, Any] = {
+    "lm": None,
+    "adapter": None,
+    "callbacks": [],
+    "trace": None,
+    "track_usage": False,
+    "async_max_workers": 8,
+    "timeout": None,
+    "queue_size": 32,
+    "cache": None,
+    "worker_hooks": (),
+}
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+_overrides: ContextVar[Mapping[str, Any]] = ContextVar("lmstream_sync_settings", default=_EMPTY)
+
+
+class Settings:
+    """The settings in force here: `settings.lm`, `settings.callbacks`, any key that was set.
+
+    Known keys: `lm`, `adapter`, `callbacks`, `trace`, `track_usage`, `async_max_workers`
+    (caps `asyncify` only), `timeout` (a `Timeout` or seconds), `queue_size` (events, 32),
+    `cache` (an `LMRequestLRUCache`), `worker_hooks` (context-manager factories entered
+    round each run of user code in a worker thread). Any other key may be set and read.
+    """
+
+    def __init__(self) -> None:
+        # Changed by `dict.update` alone, one step under the interpreter lock: no lock of ours.
+        object.__setattr__(self, "_process", dict(_DEFAULTS))
+
+    def __getattr__(self, key: str) -> Any:
+        overrides = _overrides.get()
+        if key in overrides:
+            return overrides[key]
+        process: dict[str, Any] = object.__getattribute__(self, "_process")
+        try:
+            return process[key]
+        except KeyError:
+            raise AttributeError(
+                f"no setting {key!r}; set it with lms.configure({key}=...) or lms.context({key}=...)"
+            ) from None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        self.configure(**{key: value})
+
+    def __contains__(self, key: str) -> bool:
+        return key in _overrides.get() or key in object.__getattribute__(self, "_process")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default` where it was never set."""
+        return getattr(self, key, default)
+
+    def override(self, key: str, default: Any = None) -> Any:
+        """The value that `context` put over a key here, or `default` where it put none."""
+        return _overrides.get().get(key, default)
+
+    def process_wide(self, key: str, default: Any = None) -> Any:
+        """The value that `configure` set for the process, whatever `context` says here."""
+        process: dict[str, Any] = object.__getattribute__(self, "_process")
+        return process.get(key, default)
+
+    def configure(self, **values: Any) -> None:
+        """Set keys for the whole process, from any thread at any time; the next call sees them."""
+        process: dict[str, Any] = object.__getattribute__(self, "_process")
+        process.update(values)
+
+    @contextlib.contextmanager
+    def context(self, **values: Any) -> Iterator[None]:
+        """Set keys for this thread or task until the block is left.
+
+        The calls that start inside the block keep them to their end.
+        """
+        token = _overrides.set(MappingProxyType({**_overrides.get(), **values}))
+        try:
+            yield
+        finally:
+            _overrides.reset(token)
+
+    def __repr__(self) -> str:
+        process: dict[str, Any] = object.__getattribute__(self, "_process")
+        return f"Settings({', '.join(sorted({**process, **_overrides.get()}))})"
+
+
+settings = Settings()
+configure = settings.configure
+context = settings.context

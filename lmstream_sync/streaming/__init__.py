@@ -1,0 +1,45 @@
+"""Programs as streams: `streamify` and what goes with it, under DSPy's submodule name.
+
+`streamify` plans and opens a call; `running` runs the program; `observer` hears its
+predictors and sends what `listener` asked for; `status` sends messages; `stream` is what
+the reader holds, with `accounts` of what it was given and `views` of it as text; `sse`
+writes events for the web. This package knows nothing of web frameworks.
+"""
+
+from __future__ import annotations
+
+from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
+from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.call import cancel
+from lmstream_sync.runtime.crossing import syncify
+from lmstream_sync.runtime.emitting import aemit, emit
+from lmstream_sync.runtime.timeout import Timeout
+from lmstream_sync.runtime.workers import asyncify
+from lmstream_sync.streaming.iterating import iterate
+from lmstream_sync.streaming.listener import StreamListener
+from lmstream_sync.streaming.sse import streaming_response
+from lmstream_sync.streaming.status import StatusMessageProvider
+from lmstream_sync.streaming.stream import Stream
+from lmstream_sync.streaming.streamify import stream, streamify
+from lmstream_sync.streaming.warming import warm_up
+
+__all__ = [
+    "AsyncStream",
+    "StatusMessage",
+    "StatusMessageProvider",
+    "Stream",
+    "StreamListener",
+    "StreamResponse",
+    "StreamRestart",
+    "Timeout",
+    "aemit",
+    "asyncify",
+    "cancel",
+    "emit",
+    "iterate",
+    "stream",
+    "streamify",
+    "streaming_response",
+    "syncify",
+    "warm_up",
+]

@@ -1,0 +1,147 @@
+"""`StreamListener`: which output field of which predictor a reader wants to see.
+
+A listener is a template and keeps no state; a call binds it to a predictor (`Bound`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lmstream_sync.errors import ConfigurationError, ListenerError
+from lmstream_sync.program import Module
+
+__all__ = ["Bound", "StreamListener", "bind", "every_field"]
+
+
+class StreamListener:
+    """Asks for one output field of one predictor of a program.
+
+    Args:
+        signature_field_name: the output field.
+        predict: the predictor itself, where several have the field.
+        predict_name: or its name, as `program.named_predictors()` says.
+        allow_reuse: stream each run of the predictor in a call; else only the first.
+        granularity: `"text"`, pieces of text as they come.
+
+    Raises:
+        ConfigurationError: an argument that cannot work.
+    """
+
+    def __init__(
+        self,
+        signature_field_name: str,
+        predict: Any = None,
+        predict_name: str | None = None,
+        allow_reuse: bool = False,
+        granularity: str = "text",
+    ) -> None:
+        if not isinstance(signature_field_name, str) or not signature_field_name:
+            raise ConfigurationError(f"StreamListener({signature_field_name!r}): give the output field's name")
+        if granularity != "text":
+            raise ConfigurationError(f'granularity={granularity!r}: only "text" can be streamed')
+        self.signature_field_name = signature_field_name
+        self.predict = predict
+        self.predict_name = predict_name
+        self.allow_reuse = allow_reuse
+        self.granularity = granularity
+
+    def __repr__(self) -> str:
+        name = f", predict_name={self.predict_name!r}" if self.predict_name else ""
+        return f"StreamListener({self.signature_field_name!r}{name})"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A listener and the predictor it was found to mean.
+
+    Attributes:
+        field: the output field.
+        predictor: the predictor, or `None` to take the first at run time that has the field.
+        name: the predictor's name in events.
+        allow_reuse: whether each run streams.
+    """
+
+    field: str
+    predictor: Any
+    name: str
+    allow_reuse: bool
+
+
+def bind(program: Any, listeners: Sequence[StreamListener]) -> tuple[Bound, ...]:
+    """Find the predictor of each listener.
+
+    Raises:
+        ListenerError: no predictor has the field, or several and none was named.
+        ConfigurationError: something in the list is no listener.
+    """
+    for listener in listeners:
+        if not isinstance(listener, StreamListener):
+            raise ConfigurationError(
+                f"stream_listeners holds {listener!r}; give lms.StreamListener('the_field') objects"
+            )
+    if not isinstance(program, Module):
+        return tuple(
+            Bound(each.signature_field_name, each.predict, each.predict_name or "self", each.allow_reuse)
+            for each in listeners
+        )
+    predictors = list(program.named_predictors())
+    return tuple(_bind_one(program, predictors, listener) for listener in listeners)
+
+
+def _bind_one(program: Any, predictors: list[tuple[str, Any]], listener: StreamListener) -> Bound:
+    field = listener.signature_field_name
+    having = [(name, each) for name, each in predictors if field in each.signature.output_fields]
+    if listener.predict is not None:
+        found = [(name, each) for name, each in predictors if each is listener.predict]
+        wanted = "the predictor given as predict="
+    elif listener.predict_name is not None:
+        found = [(name, each) for name, each in predictors if name == listener.predict_name]
+        wanted = f"a predictor named {listener.predict_name!r}"
+    else:
+        found, wanted = having, ""
+    if wanted and not found:
+        raise ListenerError(
+            f"{listener!r}: {type(program).__name__} has no {wanted.removeprefix('a ')}; "
+            f"it has {_listed(name for name, _ in predictors)}"
+        )
+    if wanted and field not in found[0][1].signature.output_fields:
+        raise ListenerError(f"{listener!r}: {_why_not(field, found)}; its output fields are {_fields_of(found)}")
+    if not found:
+        raise ListenerError(
+            f"{listener!r}: {_why_not(field, predictors)}; the output fields of {type(program).__name__} are "
+            f"{_fields_of(predictors)}"
+        )
+    if len(found) > 1:
+        raise ListenerError(
+            f"{listener!r}: several predictors have the output field {field!r}: {_listed(name for name, _ in found)}; "
+            f"name one with StreamListener({field!r}, predict_name=...)"
+        )
+    name, predictor = found[0]
+    return Bound(field, predictor, name, listener.allow_reuse)
+
+
+def _why_not(field: str, predictors: list[tuple[str, Any]]) -> str:
+    if any(field in each.signature.input_fields for _, each in predictors):
+        return f"{field!r} is an input field, and only output fields stream"
+    return f"no predictor has an output field {field!r}"
+
+
+def _fields_of(predictors: list[tuple[str, Any]]) -> str:
+    return _listed(
+        f"{field} (of {name})" for name, each in predictors for field in each.signature.output_fields
+    )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(names) or "none"
+
+
+def every_field(program: Any) -> tuple[Bound, ...]:
+    """Every output field of every predictor of a module, each run."""
+    return tuple(
+        Bound(field, predictor, name, True)
+        for name, predictor in program.named_predictors()
+        for field in predictor.signature.output_fields
+    )

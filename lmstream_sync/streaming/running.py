@@ -1,0 +1,142 @@
+"""Running whatever a program is: a Module, a function, a coroutine function, a generator.
+
+Asynchronous programs run on the loop, synchronous ones in a worker thread. What a
+generator yields are events; its final value is a Prediction that it yields last, or what
+it returns.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
+
+from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.program import Module, prefers_async
+from lmstream_sync.runtime.call import Call
+from lmstream_sync.runtime.crossing import run_in_call
+from lmstream_sync.runtime.workers import in_worker
+from lmstream_sync.signatures import Prediction
+
+__all__ = ["Runner", "runner_of"]
+
+#: Runs a program in a call, on the loop, and gives its final value.
+Runner = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def runner_of(program: Any, is_async_program: bool = False) -> Runner:
+    """How to run a program.
+
+    Args:
+        program: a Module or any callable.
+        is_async_program: use its `acall`, whatever it looks like.
+
+    Raises:
+        ConfigurationError: it cannot be called.
+    """
+    if not callable(program) and not hasattr(program, "acall"):
+        raise ConfigurationError(
+            f"{program!r} cannot be streamed: give a Module (lms.Predict('question -> answer')), a function, a "
+            "coroutine function, or a generator function"
+        )
+    if isinstance(program, Module):
+        if is_async_program or prefers_async(program):
+            return partial(_run_async, program.acall)
+        return partial(_run_sync, program)
+    if is_async_program:
+        return partial(_run_async, getattr(program, "acall", program))
+    bare = program
+    while isinstance(bare, functools.partial):
+        bare = bare.func
+    for looked_at in (bare, getattr(bare, "__call__", None)):  # noqa: B004  an object with an async __call__
+        if inspect.isasyncgenfunction(looked_at):
+            return partial(_run_async_generator, program)
+        if inspect.isgeneratorfunction(looked_at):
+            return partial(_run_generator, program)
+        if inspect.iscoroutinefunction(looked_at):
+            return partial(_run_async, program)
+    return partial(_run_sync, program)
+
+
+async def _run_async(fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = fn(*args, **kwargs)
+    if inspect.isawaitable(value):
+        value = await value
+    return await _settled(value, call)
+
+
+async def _run_sync(fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    value = await in_worker(lambda: fn(*args, **kwargs), name=_name(fn))
+    return await _settled(value, call)
+
+
+async def _settled(value: Any, call: Call) -> Any:
+    """The final value of what a program gave back, which may be something still to run."""
+    if inspect.isgenerator(value):
+        return await in_worker(lambda: _pump(value, call), name=value.__qualname__)
+    if inspect.isasyncgen(value):
+        return await _pump_async(value, call)
+    if inspect.iscoroutine(value):
+        return await value
+    return value
+
+
+async def _run_generator(fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return await in_worker(lambda: _pump(fn(*args, **kwargs), call), name=_name(fn))
+
+
+async def _run_async_generator(
+    fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    return await _pump_async(fn(*args, **kwargs), call)
+
+
+def _pump(generator: Iterator[Any], call: Call) -> Any:
+    """In a worker: send what a generator yields; give its final value."""
+    held: Prediction | None = None
+    try:
+        while True:
+            try:
+                event = next(generator)
+            except StopIteration as stop:
+                returned = stop.value
+                break
+            if held is not None:  # it was not the last one: an event like any other
+                run_in_call(call, partial(call.put, (held,)))
+                held = None
+            if isinstance(event, Prediction):
+                held = event
+            else:
+                run_in_call(call, partial(call.put, (event,)))
+    finally:
+        close = getattr(generator, "close", None)
+        if close is not None:
+            close()
+    if held is not None and returned is not None:
+        run_in_call(call, partial(call.put, (held,)))
+    return held if returned is None else returned
+
+
+async def _pump_async(generator: AsyncIterator[Any], call: Call) -> Any:
+    """On the loop: the same for an asynchronous generator."""
+    held: Prediction | None = None
+    try:
+        async for event in generator:
+            if held is not None:
+                await call.put((held,))
+                held = None
+            if isinstance(event, Prediction):
+                held = event
+            else:
+                await call.put((event,))
+    finally:
+        close = getattr(generator, "aclose", None)
+        if close is not None:
+            await close()
+    return held
+
+
+def _name(fn: Any) -> str:
+    return getattr(fn, "__qualname__", type(fn).__name__)

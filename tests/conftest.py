@@ -1,0 +1,37 @@
+"""What every test can rely on: no network but loopback, no keys, settings as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+from lmstream_sync import settings
+
+# A proxy of the machine must not stand between the tests and their own servers.
+for _name in ("NO_PROXY", "no_proxy"):
+    os.environ[_name] = "127.0.0.1,localhost"
+
+hypothesis.settings.register_profile("lmstream_sync", database=None, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("lmstream_sync")
+
+
+@pytest.fixture(autouse=True)
+def _no_real_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test may reach, or be changed by, a real provider's account."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_they_were() -> Iterator[None]:
+    """What a test configures for the whole process ends with the test."""
+    process = object.__getattribute__(settings, "_process")
+    before = dict(process)
+    yield
+    process.update(before)
+    for key in process.keys() - before.keys():
+        del process[key]

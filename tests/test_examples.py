@@ -1,0 +1,152 @@
+"""Each example runs, as a newcomer runs it, and prints what it promises."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lmstream_sync.testing import read_sse
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+NOTE = "(no OPENAI_API_KEY is set: a scripted server on this machine answers, over real HTTP)\n"
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"} | {
+        "PYTHONIOENCODING": "utf-8"
+    }
+
+
+def output_of(name: str) -> str:
+    """What the example prints after the line that says who answers; it must print no warnings."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name], capture_output=True, encoding="utf-8", timeout=50, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith(NOTE)
+    return done.stdout.removeprefix(NOTE)
+
+
+def test_quickstart() -> None:
+    assert output_of("quickstart.py") == (
+        "To get to the other side of the counter, where the corn is kept.\n\n"
+        "The reasoning behind it: Kitchens have two sides, and a chicken is curious about the one it is not on.\n"
+    )
+
+
+def test_listeners() -> None:
+    printed = output_of("listeners.py")
+    rows = re.findall(r"^ *(\S+) \| +(\w+) \| '(.*)'$", printed, re.MULTILINE)
+    texts = {
+        where: "".join(chunk for *found, chunk in rows if tuple(found) == where) for where in {row[:2] for row in rows}
+    }
+    assert texts == {
+        ("draft", "text"): "Tea is hot leaf water, and the best hour of the day.",
+        ("critic.predict", "verdict"): "Keep the second half.",
+    }
+    assert len(rows) > 6
+    assert printed.endswith("lost: The first half is true and dull. The second half saves it.\n")
+
+
+def test_status_messages() -> None:
+    assert output_of("status_messages.py").splitlines() == [
+        "[Thinking ...]",
+        "[Looking up Bern ...]",
+        "[Found 134,000.]",
+        "About 134,000 people live in Bern.",
+    ]
+
+
+def test_messages_in_text_out() -> None:
+    printed = output_of("messages_in_text_out.py")
+    assert printed.startswith("The kettle is slow.\nOutside, a leaf considers\nwhether to let go.\n\n")
+    assert "tokens: {'openai/scripted': {" in printed
+
+
+def test_custom_program() -> None:
+    assert output_of("custom_program.py") == (
+        "\n# 1 of 2: what it is\n"
+        "A back-pressure is a reader's way of saying: not so fast."
+        "\n# 2 of 2: why it is hard\n"
+        "It is hard because every buffer on the way would rather say yes."
+        "\n\nThe whole article has 23 words.\n"
+    )
+
+
+def test_save_when_reader_leaves() -> None:
+    printed = output_of("save_when_reader_leaves.py")
+    seen, _, saved = printed.partition("\n[saved, left] ")
+    assert "begins" in seen and "barn" not in seen
+    assert saved == f"{seen!r}\n"
+
+
+def test_async_wrapper() -> None:
+    lines = output_of("async_wrapper.py").splitlines()
+    texts = {
+        name: "".join(eval(line.removeprefix(f"{name}: ")) for line in lines if line.startswith(f"{name}: "))
+        for name in ("first", "second")
+    }
+    script = {"Because it can be done.", "Because somebody has to begin."}
+    assert set(texts.values()) == script
+    assert lines[-2:] == [f"=> {texts['first']}", f"=> {texts['second']}"]
+
+
+def test_caching() -> None:
+    rows = re.findall(r"^ *(\d+) chunks, +[\d.]+ ms: (.*)$", output_of("caching.py"), re.MULTILINE)
+    assert [answer for _, answer in rows] == ["Forty-two.", "Forty-two.", "Still forty-two."]
+    asked, again, anew = (int(chunks) for chunks, _ in rows)
+    assert asked > 0 and again == 0 and anew > 0
+
+
+@contextmanager
+def flask_view() -> Iterator[str]:
+    """The address of the example's view, served by a process of its own on a free port."""
+    process = subprocess.Popen(
+        [sys.executable, EXAMPLES / "flask_view.py", "0"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment(),
+    )
+    assert process.stderr is not None
+    try:
+        address = next(found[0] for line in process.stderr if (found := re.findall(r"http://127\.0\.0\.1:\d+", line)))
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def test_flask_view() -> None:
+    with flask_view() as address, urllib.request.urlopen(f"{address}/ask?question=Why") as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        body = response.read()
+    events = read_sse(body)
+    chunks = [event["chunk"] for event in events if "chunk" in event]
+    text = "To get to the other side of the counter."
+    assert len(chunks) > 1
+    assert "".join(chunk["chunk"] for chunk in chunks) == text
+    assert events[-1] == {"prediction": {"answer": text}}
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_every_example_is_tested() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for path in EXAMPLES.glob("*.py"):
+        if path.name != "model.py":
+            assert f'"{path.name}"' in tested
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
