@@ -14,11 +14,13 @@ ask = lms.streamify(
 
 async def read(name: str, question: str) -> str:
     """Read one stream to its end."""
-    async with ask(question=question) as stream:
-        async for event in stream:
-            if isinstance(event, lms.StreamResponse) and event.chunk:
-                print(f"{name}: {event.chunk!r}")
-        return str(stream.prediction.answer) if stream.prediction else ""
+    answer = ""
+    async for event in ask(question=question):
+        if isinstance(event, lms.Prediction):
+            answer = event.answer
+        elif event.chunk:
+            print(f"{name}: {event.chunk!r}")
+    return answer
 
 
 async def main() -> None:

@@ -10,6 +10,6 @@ MESSAGES = [
 
 with model("The kettle is slow.\nOutside, a leaf considers\nwhether to let go.") as lm:
     stream = lms.stream(lm, messages=MESSAGES)
-    for piece in stream.text("text"):
+    for piece in stream.text():
         print(piece, end="", flush=True)
     print(f"\n\n{len(stream.result().text)} characters; tokens: {stream.usage}")

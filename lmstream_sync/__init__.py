@@ -11,19 +11,23 @@
 
 The way of one chunk, and the file in which each step is found:
 
-1.  `streaming/streamify.py` takes the call in the caller's thread, binds the listeners and starts one task on
-    the event-loop thread (`runtime/loop.py`, one per process) with the caller's context (`runtime/call.py`).
-2.  There the program runs: `program/module.py`, and in it `program/predict.py`, whose signature
-    (`signatures/`) says what goes in and comes out. What is synchronous runs in a worker (`runtime/workers.py`).
+1.  `streaming/streamify.py` takes the call in the caller's thread, binds the listeners (`streaming/listener.py`) and
+    starts one task (`runtime/call.py`) on the event-loop thread (`runtime/loop.py`, one per process), in the
+    caller's context.
+2.  There the program runs (`streaming/running.py`): `program/module.py`, and in it `program/predict.py`, whose
+    signature (`signatures/signature.py`) says what goes in and comes out. What is synchronous runs in a worker
+    thread (`runtime/workers.py`) and meets the loop again at its model calls (`runtime/crossing.py`).
 3.  `adapters/chat.py` writes the prompt; `lm/model.py` looks in the cache (`lm/cache.py`) and asks the engine
     (`lm/litellm_engine.py`), which opens the provider's stream. A failed start is tried again (`lm/retry.py`).
-4.  A piece arrives: the engine makes a `Delta` of it (`lm/engine.py`); the adapter's reader
-    (`adapters/reader.py`, `adapters/chat.py`) turns its text into deltas of output fields.
-5.  The run's observer (`program/observing.py`, `streaming/observer.py`) passes on what the listeners (`streaming/listener.py`)
-    asked for as `StreamResponse` events (`events.py`); status messages (`streaming/status.py`) join in their place.
+4.  A piece arrives: the engine makes a `Delta` of it (`lm/engine.py`), and the adapter's reader
+    (`adapters/reader.py`) turns its text into deltas of output fields.
+5.  `program/observing.py` is the seam to `streaming/observer.py`, which makes `StreamResponse` events (`events.py`)
+    of what is listened to. Status messages (`streaming/status.py`) and what the program emits
+    (`runtime/emitting.py`) join in their places.
 6.  `runtime/channel.py` carries the events over to the reader's thread; its bound is the back-pressure.
-7.  `Stream.__next__` (`streaming/stream.py`, `runtime/stream.py`) hands out the event. `streaming/sse.py` writes it as a server-sent
-    event for those who want that. When the reader goes, the task is stopped and the socket closed.
+7.  `Stream.__next__` (`runtime/stream.py`, with the fields' accounts in `streaming/stream.py`) hands out the event;
+    `streaming/views.py` gives its text, `streaming/sse.py` writes it as a server-sent event. When the reader goes
+    away, the task is stopped and the provider's connection closed.
 
 The public names are loaded on first access, so that importing this package stays light.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,13 @@ def test_type_checkers_are_told_the_same() -> None:
     homes = {name: f"lmstream_sync.{home}.{name}" for name, home in lms._HOME_OF.items()}
     rooms = {name: f"lmstream_sync.{name}" for name in lms._ROOMS}
     assert told == homes | rooms
+
+
+def test_the_way_in_names_files_that_exist() -> None:
+    """The package's docstring follows a chunk through the files; each must be there."""
+    named = re.findall(r"`([a-z_/]+\.py)`", lms.__doc__ or "")
+    assert len(named) > 15
+    assert [path for path in named if not (Path(lms.__file__).parent / path).is_file()] == []
 
 
 def test_names_show_in_dir_and_star_import() -> None:

@@ -187,7 +187,7 @@ def on_loop_thread() -> bool:
     By thread identity: under gevent `asyncio.get_running_loop()` answers in every greenlet.
     """
     current = _current
-    return current is not None and current.ident == threading.get_ident()
+    return current is not None and current.ident == threading.get_ident() and current.alive
 
 
 def _hold(seconds: float) -> Callable[[], None]:

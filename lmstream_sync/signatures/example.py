@@ -135,7 +135,7 @@ class Example:
         """
         return self.without(*self.inputs().keys())
 
-    def toDict(self) -> dict[str, Any]:  # noqa: N802  # DSPy's name
+    def toDict(self) -> dict[str, Any]:  # DSPy's name
         """The fields as a dict; records and models inside become dicts too."""
         return {name: plain(value) for name, value in self._store.items()}
 

@@ -74,8 +74,6 @@ class Field:
     constraints: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
-    __hash__ = None  # type: ignore[assignment]  # its dicts have none
-
     @property
     def has_default(self) -> bool:
         """Whether the field may be left out because a default was given."""
@@ -101,7 +99,7 @@ class Field:
 # Both give `Any` to type checkers, as pydantic's `Field` does, so that `answer: str = OutputField()` is in order.
 
 
-def InputField(desc: str | None = None, **options: Any) -> Any:  # noqa: N802
+def InputField(desc: str | None = None, **options: Any) -> Any:
     """Declare an input field of a `Signature` class.
 
     Args:
@@ -116,7 +114,7 @@ def InputField(desc: str | None = None, **options: Any) -> Any:  # noqa: N802
     return Field("input", **_sorted_out({"desc": desc, **options}))
 
 
-def OutputField(desc: str | None = None, **options: Any) -> Any:  # noqa: N802
+def OutputField(desc: str | None = None, **options: Any) -> Any:
     """Declare an output field of a `Signature` class.
 
     Args:

@@ -6,7 +6,6 @@ listed here, in `typing`, and last among what the calling code itself can see.
 
 from __future__ import annotations
 
-import builtins
 import datetime
 import decimal
 import sys
@@ -18,10 +17,10 @@ from typing import Any, Final
 
 __all__ = ["is_type", "look_up", "register_type"]
 
-_BUILTINS: Final = "str int float bool bytes complex list dict set frozenset tuple object type".split()
+_BUILTINS: Final = (str, int, float, bool, bytes, complex, list, dict, set, frozenset, tuple, object, type)
 
 _KNOWN: Final[dict[str, Any]] = {
-    **{name: getattr(builtins, name) for name in _BUILTINS},
+    **{one.__name__: one for one in _BUILTINS},
     "None": None,
     "date": datetime.date,
     "datetime": datetime.datetime,

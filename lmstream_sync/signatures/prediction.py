@@ -27,14 +27,19 @@ class Prediction(Example):
 
     @classmethod
     def from_completions(
-        cls, list_or_dict: Sequence[Mapping[str, Any]] | Mapping[str, list[Any]], signature: Any = None
+        cls,
+        list_or_dict: Sequence[Mapping[str, Any]] | Mapping[str, list[Any]],
+        signature: Any = None,
+        raw: Sequence[Mapping[str, str]] = (),
     ) -> Prediction:
         """The prediction of one or more answers: a list of dicts, or a dict of lists.
 
-        Its fields are those of the first answer; `completions` has them all.
+        Its fields are those of the first answer; `completions` has them all. `raw` has for
+        each answer the fields' texts as they stood in the reply.
         """
         made = cls()
-        made._completions = Completions(list_or_dict, signature=signature)
+        made._completions = Completions(list_or_dict, signature=signature, raw=raw)
+        made._raw = dict(raw[0]) if raw else {}
         made._store = {name: values[0] for name, values in made._completions.items() if values}
         return made
 
@@ -136,9 +141,13 @@ class Completions:
     """Several answers of one run: `completions[0]` is one as a Prediction, `completions.answer` a list."""
 
     def __init__(
-        self, list_or_dict: Sequence[Mapping[str, Any]] | Mapping[str, list[Any]], signature: Any = None
+        self,
+        list_or_dict: Sequence[Mapping[str, Any]] | Mapping[str, list[Any]],
+        signature: Any = None,
+        raw: Sequence[Mapping[str, str]] = (),
     ) -> None:
         self.signature = signature
+        self._raw = list(raw)
         self._columns: dict[str, list[Any]] = {}
         if isinstance(list_or_dict, Mapping):
             self._columns.update(list_or_dict)
@@ -158,7 +167,10 @@ class Completions:
             return self._columns[key]
         if not -len(self) <= key < len(self):
             raise IndexError("there is no such completion")
-        return Prediction({name: values[key] for name, values in self._columns.items()})
+        made = Prediction({name: values[key] for name, values in self._columns.items()})
+        if self._raw:
+            made._set_raw(self._raw[key])
+        return made
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self._columns:

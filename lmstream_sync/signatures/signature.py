@@ -19,7 +19,7 @@ from lmstream_sync.errors import SignatureError
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.names import is_type
 from lmstream_sync.signatures.spec import parse_spec
-from lmstream_sync.signatures.values import is_optional, prepare
+from lmstream_sync.signatures.values import prepare
 
 __all__ = ["Signature", "SignatureLike", "SignatureMeta", "ensure_signature"]
 
@@ -317,9 +317,9 @@ def _pickled(cls: SignatureMeta) -> str | tuple[Any, ...]:
     for part in cls.__qualname__.split("."):
         found = getattr(found, part, None)
     if found is cls:
-        return cls.__qualname__
+        name: str = cls.__qualname__
+        return name
     return _build, (cls.fields, cls._instructions, cls.__name__)
 
 
-copyreg.pickle(SignatureMeta, _pickled)  # type: ignore[arg-type]  # typeshed knows no metaclass here
-
+copyreg.pickle(SignatureMeta, _pickled)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import keyword
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, NoReturn, Union
+from typing import Any, Literal, NamedTuple, Union
 
 from lmstream_sync.errors import SignatureError
 from lmstream_sync.signatures.names import look_up
@@ -43,22 +43,22 @@ def parse_spec(spec: str, custom_types: Mapping[str, Any] | None = None) -> list
     """
     arrows, commas = _separators(spec)
     if not arrows:
-        _complain(spec, len(spec.rstrip()), "a signature needs '->' between its inputs and outputs")
+        raise _misread(spec, len(spec.rstrip()), "a signature needs '->' between its inputs and outputs")
     if len(arrows) > 1:
-        _complain(spec, arrows[1], "a second '->'")
+        raise _misread(spec, arrows[1], "a second '->'")
     arrow = arrows[0]
     fields: list[FieldSpec] = []
     kinds: tuple[Literal["input", "output"], ...] = ("input", "output")
     for kind, begin, end in zip(kinds, (0, arrow + 2), (arrow, len(spec)), strict=True):
         if not spec[begin:end].strip():
             if kind == "output":
-                _complain(spec, end, "no output fields after '->'")
+                raise _misread(spec, end, "no output fields after '->'")
             continue
         cuts = [begin - 1, *(comma for comma in commas if begin <= comma < end), end]
         for before, after in zip(cuts, cuts[1:], strict=False):
             one = _field(spec, before + 1, after, kind, custom_types)
             if any(one.name == other.name for other in fields):
-                _complain(spec, spec.index(one.name, before + 1), f"the field {one.name!r} is there twice")
+                raise _misread(spec, spec.index(one.name, before + 1), f"the field {one.name!r} is there twice")
             fields.append(one)
     return fields
 
@@ -80,7 +80,7 @@ def _separators(spec: str) -> tuple[list[int], list[int]]:
             closing.append((_OPENING[char], at))
         elif char in _OPENING.values():
             if not closing or closing.pop()[0] != char:
-                _complain(spec, at, f"{char!r} closes nothing")
+                raise _misread(spec, at, f"{char!r} closes nothing")
         elif not closing and char == ",":
             commas.append(at)
         elif spec.startswith("->", at):
@@ -88,9 +88,9 @@ def _separators(spec: str) -> tuple[list[int], list[int]]:
                 break
             arrows.append(at)
     if quote:
-        _complain(spec, quote_at, "this quote is never closed")
+        raise _misread(spec, quote_at, "this quote is never closed")
     if closing:
-        _complain(spec, closing[-1][1], "this bracket is never closed")
+        raise _misread(spec, closing[-1][1], "this bracket is never closed")
     return arrows, commas
 
 
@@ -103,16 +103,16 @@ def _field(
     name = name_part.strip()
     at = begin + len(name_part) - len(name_part.lstrip()) if name else begin
     if not name:
-        _complain(spec, at, "a field name is missing")
+        raise _misread(spec, at, "a field name is missing")
     if not name.isidentifier() or keyword.iskeyword(name):
-        _complain(spec, at, f"{name!r} is no field name; a field is named as a Python variable is")
+        raise _misread(spec, at, f"{name!r} is no field name; a field is named as a Python variable is")
     if name.startswith("_"):
-        _complain(spec, at, f"a field name may not begin with an underscore: {name!r}")
+        raise _misread(spec, at, f"a field name may not begin with an underscore: {name!r}")
     if not colon:
         return FieldSpec(kind, name, str)
     type_at = begin + len(name_part) + 1
     if not type_part.strip():
-        _complain(spec, type_at, f"the type of {name!r} is missing after ':'")
+        raise _misread(spec, type_at, f"the type of {name!r} is missing after ':'")
     return FieldSpec(kind, name, _TypeReader(spec, type_at, type_part, custom_types).read())
 
 
@@ -133,7 +133,7 @@ class _TypeReader:
             place, reason = self._at + min(column - 1, len(self._text)), "this is no type"
         else:
             return self._type(tree)
-        _complain(self._spec, place, reason)
+        raise _misread(self._spec, place, reason)
 
     def _place(self, node: ast.expr) -> int:
         # ast counts columns in UTF-8 bytes.
@@ -152,7 +152,7 @@ class _TypeReader:
             return Union[self._type(node.left), self._type(node.right)]  # noqa: UP007  # built, not written
         if isinstance(node, ast.Subscript):
             return self._subscript(node)
-        _complain(self._spec, self._place(node), "this is no type")
+        raise _misread(self._spec, self._place(node), "this is no type")
 
     def _name(self, node: ast.Name | ast.Attribute) -> Any:
         parts: list[str] = []
@@ -161,7 +161,7 @@ class _TypeReader:
             parts.append(inner.attr)
             inner = inner.value
         if not isinstance(inner, ast.Name):
-            _complain(self._spec, self._place(node), "this is no type")
+            raise _misread(self._spec, self._place(node), "this is no type")
         return self._look_up(".".join([inner.id, *reversed(parts)]), node)
 
     def _look_up(self, name: str, node: ast.expr) -> Any:
@@ -169,7 +169,7 @@ class _TypeReader:
             return look_up(name, self._custom_types)
         except LookupError as error:
             reason = error.args[0]
-        _complain(self._spec, self._place(node), reason)
+        raise _misread(self._spec, self._place(node), reason)
 
     def _subscript(self, node: ast.Subscript) -> Any:
         outer = self._type(node.value)
@@ -181,7 +181,7 @@ class _TypeReader:
             return outer[arguments if len(arguments) != 1 else arguments[0]]
         except (TypeError, AttributeError):
             what = ast.unparse(node.value)
-        _complain(self._spec, self._place(node), f"{what} takes no such types in brackets")
+        raise _misread(self._spec, self._place(node), f"{what} takes no such types in brackets")
 
     def _literal(self, node: ast.expr) -> Any:
         try:
@@ -190,7 +190,7 @@ class _TypeReader:
             value = ...
         if value is None or isinstance(value, (str, int, bool, bytes)):
             return value
-        _complain(self._spec, self._place(node), "Literal takes strings, numbers, True, False and None")
+        raise _misread(self._spec, self._place(node), "Literal takes strings, numbers, True, False and None")
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -201,9 +201,9 @@ def _is_ellipsis(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 
 
-def _complain(spec: str, at: int, reason: str) -> NoReturn:
-    """Raise the error that shows the signature with a caret under the place."""
+def _misread(spec: str, at: int, reason: str) -> SignatureError:
+    """The error that shows the signature with a caret under the place."""
     line_begin = spec.rfind("\n", 0, at) + 1
     line = spec[line_begin:].split("\n", 1)[0]
     margin = "".join("\t" if char == "\t" else " " for char in line[: at - line_begin])
-    raise SignatureError(f"{reason}\n  {line}\n  {margin}^")
+    return SignatureError(f"{reason}\n  {line}\n  {margin}^")

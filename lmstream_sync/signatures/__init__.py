@@ -1,0 +1,31 @@
+"""What goes into a predictor and what comes out: signatures, their fields, typed values, records.
+
+`signature` has the class, `spec` and `names` read its string form, `fields` the fields;
+`values` and `notes` turn values and types into text and back; `example` and `prediction`
+are the records. This package knows nothing of adapters and models.
+"""
+
+from __future__ import annotations
+
+from lmstream_sync.signatures.example import Example
+from lmstream_sync.signatures.fields import MISSING, Field, InputField, OutputField
+from lmstream_sync.signatures.prediction import Completions, Prediction
+from lmstream_sync.signatures.signature import Signature, SignatureLike, SignatureMeta, ensure_signature
+from lmstream_sync.signatures.values import check_inputs, format_value, parse_value
+
+__all__ = [
+    "MISSING",
+    "Completions",
+    "Example",
+    "Field",
+    "InputField",
+    "OutputField",
+    "Prediction",
+    "Signature",
+    "SignatureLike",
+    "SignatureMeta",
+    "check_inputs",
+    "ensure_signature",
+    "format_value",
+    "parse_value",
+]

@@ -1,0 +1,1 @@
+"""Promises of `lmstream_sync.signatures`."""
