@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import lmstream_sync as lms
+from lmstream_sync.signatures import ensure_signature
 from lmstream_sync.testing import Reply, ScriptedServer
 
 
@@ -33,4 +34,4 @@ def as_text(reply: str | dict[str, str]) -> str:
     """The reply as a model writes it: each field after its marker."""
     if isinstance(reply, str):
         return reply
-    return lms.ChatAdapter().render(lms.Signature(f"input -> {', '.join(reply)}"), reply)
+    return lms.ChatAdapter().render(ensure_signature(f"input -> {', '.join(reply)}"), reply)

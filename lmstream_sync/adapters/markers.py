@@ -66,19 +66,16 @@ class MarkerScanner:
 
     def scan(self, text: str) -> Iterator[Marker]:
         """The markers that a piece completes, in order. Read it to its end before the next piece."""
-        position = 0
         if self._at_line_start:
             found = self._continue_line(text)
             if self._at_line_start:
                 return
             if found is not None:
                 yield found
-                position = found.end
-        for match in _MARKER_LINE.finditer(text, position):
+        for match in _MARKER_LINE.finditer(text):
             if match[1] in self._names:
                 yield Marker(match[1], match.start(), match.end())
-                position = match.end()
-        newline = text.rfind("\n", position)
+        newline = text.rfind("\n")
         if newline >= 0:
             beginning = text[_blanks_end(text, newline + 1) :]
             if self._begins_marker(beginning):

@@ -36,13 +36,16 @@ class AsyncStream:
         """The next event, or `Expired` when none came within `timeout` seconds."""
         stream = self.stream
         until = None if timeout is None else time.monotonic() + timeout
+        watch: Watch | None = None
         while True:
             came, event = stream._take_now()
             if came:
                 return event
-            await self._wait(until)
+            if watch is None:
+                watch = Watch(stream._call, until)
+            await self._wait(watch)
 
-    async def _wait(self, until: float | None) -> None:
+    async def _wait(self, watch: Watch) -> None:
         """Wait until something came or the channel ended (or, now and then, for nothing at all)."""
         stream = self.stream
         channel = stream._channel
@@ -51,7 +54,6 @@ class AsyncStream:
         try:
             if channel.ready:
                 return
-            watch = Watch(stream._call, until)
             if not await woken.wait(watch.slice()):
                 try:
                     watch.look()
@@ -67,9 +69,11 @@ class AsyncStream:
             return
         woken = _Wakeup()
         stream._call.thread.post(stream._call.when_done, woken.post)
-        await woken.wait(CLOSE_SECONDS)
-        stream._warn_if_running()
-        stream._settle_close()
+        try:
+            await woken.wait(CLOSE_SECONDS)
+            stream._warn_if_running()
+        finally:  # cancelled, or warnings may be errors here
+            stream._settle_close()
 
     async def __aenter__(self) -> AsyncStream:
         return self

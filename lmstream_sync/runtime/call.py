@@ -23,13 +23,13 @@ import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
+from typing import Any, NoReturn
 
 from lmstream_sync.errors import Stopped, StreamCancelled, StreamError
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.channel import Channel, ChannelEnded
 from lmstream_sync.runtime.deadlines import CallClocks
-from lmstream_sync.runtime.loop import LoopThread, loop_thread
+from lmstream_sync.runtime.loop import LoopThread, loop_thread, on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["Call", "Own", "cancel", "current_call", "running_calls"]
@@ -114,8 +114,17 @@ class Call:
 
     def check_stopped(self) -> None:
         """Raise `Stopped` when the call is being stopped; in any thread."""
-        if self.stopping:
+        # On the loop only after `stop` ran there: its cancellation, coming later, would
+        # interrupt the clean-up that `Stopped` began.
+        if self.reason is not None if on_loop_thread() else self.stopping:
             raise Stopped(f"the reader of {self.name} has gone; its program stops here")
+
+    async def end_here(self) -> NoReturn:
+        """On the loop, in code of a call that is being stopped: be cancelled now, once."""
+        if self.reason is None:  # the stop that was asked for is still on its way
+            self.stop(self.asked_to_stop or "left")
+            await asyncio.sleep(0)
+        raise asyncio.CancelledError
 
     def when_done(self, fn: Callable[[], None]) -> None:
         """Have a function called on the loop when the task is done, or at once if it is."""
@@ -129,8 +138,8 @@ class Call:
     def _start(self) -> None:
         if self.parent is not None:
             self.parent._children.add(self)
-            if self.parent.stopping:
-                self.stop(self.parent.reason or "left")
+            if self.parent.stopping or (self.parent._finished and not self.parent._ok):
+                self.stop("left")
         if self.stopping:
             self._make = None
             self._finish(cancelled=True)
@@ -156,7 +165,8 @@ class Call:
             if self.reason is None:
                 # Without this frame, which refers to the call, which refers to the error.
                 trace = error.__traceback__
-                self.error = error.with_traceback(trace.tb_next if trace is not None else None)
+                error = error.with_traceback(trace.tb_next if trace is not None else None)
+                self.error = _reader_safe(error)
         else:
             if self.reason is None:
                 self.result = result
@@ -178,6 +188,9 @@ class Call:
         self.clocks.stop()
         _running.pop(self.id, None)
         self._task = None
+        if not self._ok:
+            # Its error keeps the frames of the program, and with them the streams it had open.
+            self._stop_children()
         if self.channel is not None:
             self.channel.end()
         self.done.set()
@@ -230,8 +243,7 @@ class Call:
     def _cancel_all(self) -> None:
         if self._finished:
             return
-        for child in list(self._children):
-            child.stop(self.reason or "left")
+        self._stop_children()
         for sub_task in list(self._sub_tasks):
             sub_task.cancel()
         if self._task is not None:
@@ -239,7 +251,14 @@ class Call:
             # Cancelled again until it ends: a program may swallow the first.
             self.thread.loop.call_later(CANCEL_AGAIN, _cancel_again, weakref.ref(self), context=Context())
 
-    def run_sub_task(self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]) -> None:
+    def _stop_children(self) -> None:
+        # Whatever ended this call: the streams that its program reads have lost their reader.
+        for child in list(self._children):
+            child.stop("left")
+
+    def run_sub_task(
+        self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]
+    ) -> asyncio.Task[Any]:
         """Run what a worker of this call asked for; it is stopped with the call."""
         task = asyncio.ensure_future(coroutine)
         assert isinstance(task, asyncio.Task)
@@ -248,13 +267,14 @@ class Call:
         task.add_done_callback(ended)
         if self.stopping:
             task.cancel()
+        return task
 
     # Events.
 
     async def put(self, events: Iterable[Any], *, output: bool = True) -> None:
         """Send events to the reader, waiting for room. `output`: they came from a model."""
         if self.stopping:
-            raise asyncio.CancelledError
+            await self.end_here()
         if output and self.first_at is None:
             self.first_at = time.monotonic()
         self.clocks.touch()
@@ -291,8 +311,17 @@ class Call:
             await self._wait_for_room(channel)
 
     async def _wait_for_room(self, channel: Channel) -> None:
-        with self.clocks.waiting_for_reader():
+        with self.clocks.waiting_for_reader(lambda: channel.read_at):
             await channel.drain()
+
+
+def _reader_safe(error: BaseException) -> BaseException:
+    """The error, or one in its place where the reader would take it for the end of the stream."""
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    safe = RuntimeError(f"the program raised {type(error).__name__}")
+    safe.__cause__ = error
+    return safe
 
 
 def _cancel_again(reference: weakref.ref[Call]) -> None:

@@ -57,6 +57,8 @@ class Channel:
         self._putting = asyncio.Lock()
         self._waker: Callable[[], None] | None = None
         self._over = False
+        #: When the reader last got an event (`time.monotonic()`); written by the reader alone.
+        self.read_at = 0.0
 
     # The loop's side.
 
@@ -148,9 +150,14 @@ class Channel:
         return taken
 
     @property
+    def unread(self) -> bool:
+        """Whether there are events to take; looks without a lock, for a signal handler's `close()`."""
+        return self._queue.async_q.qsize() > 0
+
+    @property
     def ready(self) -> bool:
         """Whether `take_now` would give something or say that this is the end."""
-        return self._over or self._queue.async_q.qsize() > 0
+        return self._over or self.unread
 
     def wake_with(self, waker: Callable[[], None] | None) -> None:
         """Have `waker` called, in any thread, whenever something came or the channel ended.

@@ -75,8 +75,14 @@ class _Meeting:
 
     def begin(self) -> None:
         make, self.make = self.make, None
-        assert make is not None
-        self.call.run_sub_task(_as_coroutine(make), self._ended)
+        if make is not None:
+            self.task = self.call.run_sub_task(_as_coroutine(make), self._ended)
+
+    def leave(self) -> None:
+        """On the loop: nobody waits for it any more."""
+        self.make = None
+        if self.task is not None:
+            self.task.cancel()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
@@ -110,8 +116,12 @@ def run_in_call(call: Call, make: Callable[[], Awaitable[Any]]) -> Any:
     if not call.thread.post(meeting.begin):
         Watch(call).look()
     watch = Watch(call)
-    while not meeting.came.wait(watch.slice()):
-        watch.look()
+    try:
+        while not meeting.came.wait(watch.slice()):
+            watch.look()
+    except BaseException:
+        call.thread.post(meeting.leave)
+        raise
     return meeting.result()
 
 
@@ -132,7 +142,11 @@ async def arun(make: Callable[[], Awaitable[T]], *, timeout: Timeout | None = No
         meeting = _Meeting(call, make)
         meeting.when_came = tell
         call.thread.post(meeting.begin)
-        await _wait_looking(came, call)
+        try:
+            await _wait_looking(came, call)
+        except BaseException:
+            call.thread.post(meeting.leave)
+            raise
         return cast(T, meeting.result())
     call = Call(lambda _: make(), None, timeout_in_force(timeout), name)
     call.thread.post(call.when_done, tell)
@@ -181,8 +195,11 @@ async def checkpoint() -> None:
     """`check_stopped`, and on our loop let out what synchronous code emitted."""
     call = current_call.get()
     if call is not None:
-        call.check_stopped()
-        if on_loop_thread():
+        if not on_loop_thread():
+            call.check_stopped()
+        elif call.stopping:
+            await call.end_here()
+        else:
             await call.flush()
 
 

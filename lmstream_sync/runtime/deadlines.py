@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
@@ -69,8 +70,9 @@ class CallClocks:
 
     def touch(self) -> None:
         """Something moved."""
-        if self._loop is not None:
-            self._moved = self._loop.time()
+        loop = self._loop  # once: in a worker's thread the call may end meanwhile
+        if loop is not None:
+            self._moved = loop.time()
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -83,12 +85,28 @@ class CallClocks:
             self.touch()
 
     @contextmanager
-    def waiting_for_reader(self) -> Iterator[None]:
-        """Run `reader` for as long as the block lasts; `idle` stands still."""
+    def waiting_for_reader(self, read_at: Callable[[], float]) -> Iterator[None]:
+        """Run `reader` for as long as the block lasts; `idle` stands still.
+
+        It runs anew from each time that the reader read: a slow one reads on.
+
+        Args:
+            read_at: when the reader last got an event, as `time.monotonic()` says.
+        """
         loop, limit = self._loop, self.timeout.reader
-        timer = None
+        timer: asyncio.TimerHandle | None = None
+
+        def look(since: float) -> None:
+            nonlocal timer
+            assert loop is not None and limit is not None
+            left = max(since, read_at()) + limit - time.monotonic()
+            if left > 0:
+                timer = _later(loop, left, look, since)
+            else:
+                self._reader_passed()
+
         if loop is not None and limit is not None:
-            timer = _later(loop, limit, self._reader_passed)
+            timer = _later(loop, limit, look, time.monotonic())
         with self.standing_still():
             try:
                 yield

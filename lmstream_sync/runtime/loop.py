@@ -105,6 +105,7 @@ class LoopThread:
             self._ready.set()
             with contextlib.suppress(Exception):
                 self.loop.close()
+            self.ident = None  # the system gives the number to another thread
 
     def _clean_up(self) -> None:
         async def close() -> None:

@@ -84,10 +84,14 @@ class EventStream:
         self._begin_turn()
         try:
             self._check_closed()
+            reader_of = current_call.get()  # a program that reads this stream, itself with a reader
+            if reader_of is not None:
+                reader_of.check_stopped()
             batch = self._batch
             if not batch:
                 self._fill(until)
             while batch:
+                self._channel.read_at = time.monotonic()
                 event = self._hand_out(batch.popleft())
                 if event is not NOTHING:
                     return event
@@ -109,12 +113,12 @@ class EventStream:
         self._check_process()
         forbid_on_loop("async for event in stream")
         watch = Watch(self._call, until)
-        reader_of = current_call.get()  # a program that reads this stream, itself with a reader
+        reader_of = current_call.get()
         while True:
             if reader_of is not None:
                 reader_of.check_stopped()
             try:
-                taken = self._channel.take(watch.slice())
+                taken = self._take(watch)
             except ChannelEnded:
                 return
             if taken:
@@ -125,6 +129,16 @@ class EventStream:
             except LMStreamError as error:
                 self._give_up(error)
                 return
+
+    def _take(self, watch: Watch) -> list[Any]:
+        try:
+            seconds = watch.slice()
+        except Expired:
+            taken = self._channel.take_now()  # there is no time to wait, but to look
+            if not taken:
+                raise
+            return taken
+        return self._channel.take(seconds)
 
     def _give_up(self, error: BaseException) -> None:
         """The call will not end by itself any more: the loop died, or the interpreter exits."""
@@ -149,6 +163,7 @@ class EventStream:
                         return False, None
                     batch.extend(taken)
             while batch:
+                self._channel.read_at = time.monotonic()
                 event = self._hand_out(batch.popleft())
                 if event is not NOTHING:
                     return True, event
@@ -239,7 +254,9 @@ class EventStream:
                         return shown
                 looked = len(batch)
                 if looked >= self._channel.queue_size:
-                    return self._shown(batch[0])
+                    first = next((shown for item in batch if (shown := self._shown(item)) is not NOTHING), NOTHING)
+                    if first is not NOTHING:
+                        return first
                 try:
                     self._fill(deadline)
                 except Expired:
@@ -274,6 +291,9 @@ class EventStream:
         try:
             while True:
                 self._next(deadline)
+                # A program that never stops sending ends too; one that is done is read to its end.
+                if deadline is not None and time.monotonic() >= deadline and not self._call.done.is_set():
+                    raise Expired
         except StopIteration:
             pass
         except Expired:
@@ -302,8 +322,10 @@ class EventStream:
             if left <= 0:
                 break
             call.done.wait(min(0.25, left))
-        self._warn_if_running()
-        self._settle_close()
+        try:
+            self._warn_if_running()
+        finally:  # warnings may be errors here
+            self._settle_close()
 
     def _begin_close(self) -> bool:
         """Post the stop; false where there is nothing to stop or somebody else closes already."""
@@ -329,17 +351,10 @@ class EventStream:
 
     def _settle_close(self) -> None:
         call = self._call
-        if call.completed and not self._batch and not self._unread():
+        if call.completed and not self._batch and not self._channel.unread:
             self._conclude("completed", None)
         else:
             self._conclude("left", None)
-
-    def _unread(self) -> bool:
-        try:
-            taken = self._channel.take_now()
-        except ChannelEnded:
-            return False
-        return bool(taken)
 
     def _conclude(self, outcome: Outcome, error: BaseException | None) -> None:
         """Settle how the stream ended; the first to come decides. Then run the `on_end` functions."""
@@ -350,8 +365,16 @@ class EventStream:
             self._error = self._decorated(error)
             self._trace = error.__traceback__
         self._ended = True
-        functions, self._when_ended = self._when_ended, []
-        for fn in functions:
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        """Run each `on_end` function once, whatever thread it was given in meanwhile."""
+        functions = self._when_ended
+        while functions:
+            try:
+                fn = functions.pop(0)
+            except IndexError:  # another thread was quicker
+                return
             self._run_on_end(fn)
 
     def _run_on_end(self, fn: Callable[[Any], object]) -> None:
@@ -370,10 +393,9 @@ class EventStream:
         either, in a worker, with a stream over the same call. What it raises is logged.
         A function that refers to the stream itself keeps it alive: use its argument.
         """
+        self._when_ended.append(fn)
         if self._ended:
-            self._run_on_end(fn)
-        else:
-            self._when_ended.append(fn)
+            self._tell_end()
 
     def __enter__(self) -> EventStream:
         return self

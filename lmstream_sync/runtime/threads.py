@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import queue
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ from lmstream_sync.settings import settings
 __all__ = ["DaemonExecutor", "start_job", "worker_count"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("lmstream_sync.runtime")
 
 #: Seconds after which a worker with nothing to do ends.
 IDLE_SECONDS = 10.0
@@ -51,7 +54,10 @@ class _Worker:
                 if self._pool.retire(self):
                     return
                 continue  # it was taken off the idle list: its job is on the way
-            job()
+            try:
+                job()
+            except BaseException:  # the thread is still good
+                _log.exception("a job in a worker thread raised")
             del job  # else it lives, with all it refers to, until the next one
             self._pool.rest(self)
 

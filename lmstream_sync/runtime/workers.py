@@ -53,13 +53,14 @@ async def in_worker(fn: Callable[[], T], *, name: str = "") -> T:
         if call is not None:
             call.busy_with.pop(token, None)
     ok, value = came.result()
+    del came  # else the error would hold this frame, which holds the error
     if cancelled:
         raise asyncio.CancelledError
     if ok:
         result: T = value
         return result
     if isinstance(value, Stopped) and call is not None and call.stopping:
-        raise asyncio.CancelledError
+        await call.end_here()
     try:
         raise value
     finally:

@@ -68,7 +68,7 @@ class Prediction(Example):
         if isinstance(value, str):
             return value
         # The reply lacked it and the value is its default; a prediction of no reply shows its value.
-        return "" if self._raw else text_of(value)
+        return "" if self._raw or value is None else text_of(value)
 
     def labels(self) -> Prediction:
         """All fields but the inputs; all of them where no inputs were named."""

@@ -13,7 +13,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lmstream_sync.errors import SignatureError
 from lmstream_sync.signatures.fields import Field
@@ -25,10 +25,7 @@ __all__ = ["Signature", "SignatureLike", "SignatureMeta", "ensure_signature"]
 
 
 class SignatureMeta(type):
-    """What every signature class can do: `QA.fields`, `QA.append(...)`, ...
-
-    A signature never changes; `with_...`, `append`, `insert` and the like give a new one.
-    """
+    """Makes signature classes, and gives each what it is asked for by name: `QA.fields`, `QA.instructions`."""
 
     _fields: dict[str, Field]
     #: Names whose annotation could not be resolved yet: a class that stands further down.
@@ -53,7 +50,7 @@ class SignatureMeta(type):
             _take_fields(cls, declared)
         return cls
 
-    def __call__(cls, spec: Any = "", instructions: str = "", **options: Any) -> Any:
+    def __call__(cls, spec: Any = "", instructions: str = "", **options: Any) -> type[Signature]:
         """Make a signature; see `Signature`."""
         if cls is not Signature:
             raise SignatureError(
@@ -92,72 +89,6 @@ class SignatureMeta(type):
         """The names as a string: `"question, context -> answer"`."""
         return f"{', '.join(cls.input_fields)} -> {', '.join(cls.output_fields)}".strip()
 
-    def with_instructions(cls, instructions: str) -> type[Signature]:
-        """The same fields with other instructions."""
-        return _build(cls.fields, instructions, cls.__name__)
-
-    def append_instructions(cls, instructions: str) -> type[Signature]:
-        """The same fields, with a paragraph added to the instructions."""
-        return cls.with_instructions(f"{cls.instructions}\n\n{instructions}")
-
-    def with_updated_fields(cls, name: str, type_: Any = None, **changes: Any) -> type[Signature]:
-        """One field with another type, or other options of `InputField` and `OutputField`.
-
-        Raises:
-            SignatureError: there is no such field.
-        """
-        if name not in cls.fields:
-            raise SignatureError(f"{cls.__name__} has no field {name!r}; it has {', '.join(cls.fields)}")
-        changed = cls.fields[name].updated(**changes)
-        if type_ is not None:
-            changed = changed.named(name, type_)
-        return _build({**cls.fields, name: changed}, cls._instructions, cls.__name__)
-
-    def prepend(cls, name: str, field: Field, type_: Any = None) -> type[Signature]:
-        """A field more, before all others of its kind."""
-        return cls.insert(0, name, field, type_)
-
-    def append(cls, name: str, field: Field, type_: Any = None) -> type[Signature]:
-        """A field more, after all others of its kind."""
-        return cls.insert(-1, name, field, type_)
-
-    def insert(cls, index: int, name: str, field: Field, type_: Any = None) -> type[Signature]:
-        """A field more.
-
-        Args:
-            index: where among the fields of its kind; -1 is the end.
-            name: its name; a field that has it already moves here.
-            field: an `InputField` or `OutputField`.
-            type_: its type; `str` where neither this nor the field names one.
-
-        Raises:
-            SignatureError: no such place, or `field` is no field.
-        """
-        if not isinstance(field, Field):
-            raise SignatureError(f"{name!r} must be an InputField or OutputField, and is a {type(field).__name__}")
-        _check_name(name)
-        annotation = type_ if type_ is not None else (field.annotation if field.annotation is not None else str)
-        others = [(key, value) for key, value in cls.fields.items() if key != name]
-        alike = [item for item in others if item[1].kind == field.kind]
-        place = index if index >= 0 else len(alike) + 1 + index
-        if not 0 <= place <= len(alike):
-            raise SignatureError(f"there is no place {index} among {len(alike)} {field.kind} fields")
-        alike.insert(place, (name, field.named(name, annotation)))
-        unlike = [item for item in others if item[1].kind != field.kind]
-        return _build(dict(alike + unlike), cls._instructions, cls.__name__)
-
-    def delete(cls, name: str) -> type[Signature]:
-        """Without one field; the same where there is none of that name."""
-        return _build({key: value for key, value in cls.fields.items() if key != name}, cls._instructions, cls.__name__)
-
-    def equals(cls, other: Any) -> bool:
-        """Whether another signature has the same instructions and the same fields."""
-        return (
-            isinstance(other, SignatureMeta)
-            and cls.instructions == other.instructions
-            and list(cls.fields.items()) == list(other.fields.items())
-        )
-
     def __repr__(cls) -> str:
         return f"{cls.__name__}({cls.signature})"
 
@@ -191,9 +122,101 @@ class Signature(metaclass=SignatureMeta):
     signature, then the instructions; `custom_types=` gives types by the names that stand in
     the string (names that the calling code can see are found without), `signature_name=` a name.
 
+    A signature never changes; `with_instructions`, `append`, `insert` and the like give a new one.
+
     Raises:
         SignatureError: it does not parse, or a field is not declared as one.
     """
+
+    if TYPE_CHECKING:
+        # To type checkers `Signature("a -> b")` is an instance: it takes these and has what the class has.
+        def __new__(
+            cls,
+            spec: Any,
+            instructions: str = "",
+            signature_name: str = "StringSignature",
+            custom_types: Mapping[str, Any] | None = None,
+        ) -> Signature: ...
+
+        instructions: ClassVar[str]
+        fields: ClassVar[dict[str, Field]]
+        input_fields: ClassVar[dict[str, Field]]
+        output_fields: ClassVar[dict[str, Field]]
+        signature: ClassVar[str]
+
+    @classmethod
+    def with_instructions(cls, instructions: str) -> type[Signature]:
+        """The same fields with other instructions."""
+        return _build(cls.fields, instructions, cls.__name__)
+
+    @classmethod
+    def append_instructions(cls, instructions: str) -> type[Signature]:
+        """The same fields, with a paragraph added to the instructions."""
+        return cls.with_instructions(f"{cls.instructions}\n\n{instructions}")
+
+    @classmethod
+    def with_updated_fields(cls, name: str, type_: Any = None, **changes: Any) -> type[Signature]:
+        """One field with another type, or other options of `InputField` and `OutputField`.
+
+        Raises:
+            SignatureError: there is no such field.
+        """
+        if name not in cls.fields:
+            raise SignatureError(f"{cls.__name__} has no field {name!r}; it has {', '.join(cls.fields)}")
+        changed = cls.fields[name].updated(**changes)
+        if type_ is not None:
+            changed = changed.named(name, type_)
+        return _build({**cls.fields, name: changed}, cls._instructions, cls.__name__)
+
+    @classmethod
+    def prepend(cls, name: str, field: Field, type_: Any = None) -> type[Signature]:
+        """A field more, before all others of its kind."""
+        return cls.insert(0, name, field, type_)
+
+    @classmethod
+    def append(cls, name: str, field: Field, type_: Any = None) -> type[Signature]:
+        """A field more, after all others of its kind."""
+        return cls.insert(-1, name, field, type_)
+
+    @classmethod
+    def insert(cls, index: int, name: str, field: Field, type_: Any = None) -> type[Signature]:
+        """A field more.
+
+        Args:
+            index: where among the fields of its kind; -1 is the end.
+            name: its name; a field that has it already moves here.
+            field: an `InputField` or `OutputField`.
+            type_: its type; `str` where neither this nor the field names one.
+
+        Raises:
+            SignatureError: no such place, or `field` is no field.
+        """
+        if not isinstance(field, Field):
+            raise SignatureError(f"{name!r} must be an InputField or OutputField, and is a {type(field).__name__}")
+        _check_name(name)
+        annotation = type_ if type_ is not None else (field.annotation if field.annotation is not None else str)
+        others = [(key, value) for key, value in cls.fields.items() if key != name]
+        alike = [item for item in others if item[1].kind == field.kind]
+        place = index if index >= 0 else len(alike) + 1 + index
+        if not 0 <= place <= len(alike):
+            raise SignatureError(f"there is no place {index} among {len(alike)} {field.kind} fields")
+        alike.insert(place, (name, field.named(name, annotation)))
+        unlike = [item for item in others if item[1].kind != field.kind]
+        return _build(dict(alike + unlike), cls._instructions, cls.__name__)
+
+    @classmethod
+    def delete(cls, name: str) -> type[Signature]:
+        """Without one field; the same where there is none of that name."""
+        return _build({key: value for key, value in cls.fields.items() if key != name}, cls._instructions, cls.__name__)
+
+    @classmethod
+    def equals(cls, other: Any) -> bool:
+        """Whether another signature has the same instructions and the same fields."""
+        return (
+            isinstance(other, SignatureMeta)
+            and cls.instructions == other.instructions
+            and list(cls.fields.items()) == list(other.fields.items())
+        )
 
 
 #: What is accepted where a signature is wanted. The instance is there for type checkers, to
@@ -226,7 +249,7 @@ def _make(
 ) -> type[Signature]:
     """A signature of a string, a dict or another signature."""
     if isinstance(spec, SignatureMeta):
-        return spec.with_instructions(instructions or spec._instructions or "")
+        return _build(spec.fields, instructions or spec._instructions, spec.__name__)
     if isinstance(spec, str):
         fields = {
             one.name: Field(one.kind, one.name, one.annotation) for one in parse_spec(spec, custom_types=custom_types)
@@ -269,7 +292,7 @@ def _take_fields(cls: SignatureMeta, declared: Mapping[str, Field]) -> None:
         annotations = {name: name for name in declared}
     for name, annotation in annotations.items():
         hidden = name.startswith("_") or "ClassVar" in str(annotation)
-        if name not in declared and not hidden and name not in vars(cls):
+        if name not in declared and not hidden:
             raise SignatureError(
                 f"{cls.__name__}.{name} must say what it is: {name}: ... = lms.InputField() or lms.OutputField()"
             )

@@ -1,0 +1,327 @@
+"""A foreign exception becomes one of ours, and nothing of the foreign one comes along.
+
+Debug pages print the locals of every frame in a chain of exceptions, and those of an HTTP
+library hold headers with keys. So the cause that we chain is a copy: the type's name, the
+cleaned message and the status, without traceback, request or response.
+
+Exceptions are told apart by their names and attributes, so that this module needs none of
+the libraries that raise them.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lmstream_sync.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContextWindowExceededError,
+    LMConnectionError,
+    LMError,
+    LMInterrupted,
+    LMProtocolError,
+    LMStreamError,
+    RateLimitError,
+    ServerError,
+)
+from lmstream_sync.lm.secrets import scrub
+
+__all__ = ["CleanedError", "cleaned", "lm_error_for_status", "translated", "without_context"]
+
+_LONGEST_MESSAGE = 2_000
+_DEEPEST_CHAIN = 6
+
+_NOT_REACHED = frozenset(
+    {
+        "ConnectError",
+        "ConnectTimeout",
+        "ConnectionTimeoutError",
+        "ClientConnectorError",
+        "ClientProxyConnectionError",
+        "ClientSSLError",
+        "ConnectionRefusedError",
+        "ProxyError",
+        "UnsupportedProtocol",
+        "InvalidURL",
+        "SSLError",
+        "gaierror",
+        "EndpointConnectionError",
+    }
+)
+_BROKE_OFF = frozenset(
+    {
+        "ReadError",
+        "WriteError",
+        "RemoteProtocolError",
+        "NetworkError",
+        "ReadTimeout",
+        "ClientPayloadError",
+        "ServerDisconnectedError",
+        "ClientOSError",
+        "TransferEncodingError",
+        "ContentLengthError",
+        "IncompleteRead",
+        "ConnectionResetError",
+        "BrokenPipeError",
+        "ConnectionClosedError",
+        "APITimeoutError",
+        "APIConnectionError",
+    }
+)
+_NOT_WHAT_IT_SAYS = frozenset(
+    {
+        "JSONDecodeError",
+        "UnicodeDecodeError",
+        "ValidationError",
+        "APIResponseValidationError",
+        "BadStatusLine",
+        "InvalidHeader",
+        "LineTooLong",
+    }
+)
+_BY_NAME: Mapping[str, type[LMError]] = {
+    "ContextWindowExceededError": ContextWindowExceededError,
+    "AuthenticationError": AuthenticationError,
+    "PermissionDeniedError": AuthenticationError,
+    "RateLimitError": RateLimitError,
+    "NotFoundError": BadRequestError,
+    "BadRequestError": BadRequestError,
+    "UnprocessableEntityError": BadRequestError,
+    "UnsupportedParamsError": BadRequestError,
+    "ContentPolicyViolationError": BadRequestError,
+}
+_TOO_LONG = re.compile(
+    r"context[_ ]length[_ ]exceeded|maximum context length|context window|prompt is too long|too many input tokens",
+    re.IGNORECASE,
+)
+_STATUS_IN_TEXT = re.compile(r"\b(?:error code|status(?: code)?)\D{0,3}([45]\d\d)\b", re.IGNORECASE)
+
+
+class CleanedError(Exception):
+    """Stands in a chain for an exception of another library.
+
+    Attributes:
+        type_name: the full name of the exception's type.
+        status_code: the HTTP status, where it had one.
+    """
+
+    type_name = ""
+
+    def __init__(self, message: str, status_code: int | None = None) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+
+
+def translated(error: BaseException, *, model: str, secrets: Sequence[str], begun: bool) -> LMError:
+    """What our callers get for a foreign exception; raise it outside the `except` block.
+
+    Args:
+        error: what the provider's library raised.
+        model: as the LM was given it.
+        secrets: what must not be shown (`secrets.known_secrets`).
+        begun: whether some of the reply had come.
+    """
+    chain = list(_chain(error))
+    status = _status(chain)
+    kind = _kind(chain, status, begun)
+    message = scrub(_message(chain), secrets)
+    provider = next((name for link in chain if (name := getattr(link, "llm_provider", None))), None)
+    ours = kind(
+        f"{model}: {_says(kind)}{message}",
+        status_code=status if kind is not LMConnectionError else None,
+        provider=str(provider) if provider else model.partition("/")[0] if "/" in model else None,
+        model=model,
+        retry_after=_retry_after(chain),
+    )
+    ours.__cause__ = cleaned(error, secrets)
+    return ours
+
+
+def lm_error_for_status(status: int | None) -> type[LMError]:
+    """The type for an HTTP status; `LMError` itself where it says nothing."""
+    if status in (401, 403):
+        return AuthenticationError
+    if status == 429:
+        return RateLimitError
+    if status in (400, 404, 405, 413, 415, 422):
+        return BadRequestError
+    if status is not None and status >= 500:
+        return ServerError
+    return LMError
+
+
+def cleaned(error: BaseException, secrets: Sequence[str], depth: int = 0) -> CleanedError:
+    """A copy of a foreign exception and of its causes, without tracebacks and secrets."""
+    foreign = type(error)
+    name = f"{foreign.__module__}.{foreign.__qualname__}"
+    kind = type(foreign.__name__, (CleanedError,), {"__module__": foreign.__module__, "type_name": name})
+    copy: CleanedError = kind(scrub(_own_message(error), secrets), _own_status(error))
+    below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if below is not None and depth < _DEEPEST_CHAIN:
+        copy.__cause__ = cleaned(below, secrets, depth + 1)
+    return copy
+
+
+def without_context(error: LMStreamError) -> LMStreamError:
+    """One of our own errors without what was being handled when it was raised.
+
+    A deadline interrupts the task deep in an HTTP library: the cancellation, which Python
+    keeps as the error's context, has frames with headers in them.
+    """
+    error.__context__ = None
+    error.__traceback__ = None
+    return error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if not isinstance(link, BaseException) or id(link) in seen or len(seen) > 12:
+            continue
+        seen.add(id(link))
+        yield link
+        # litellm wraps what breaks off in mid-stream, and says so in an attribute only.
+        waiting += [getattr(link, "original_exception", None), link.__cause__, link.__context__]
+
+
+def _names(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> type[LMError]:
+    names: set[str] = set().union(*map(_names, chain))
+    answered = any(_answered(link) for link in chain)
+    if begun:
+        return LMProtocolError if names & _NOT_WHAT_IT_SAYS else LMInterrupted
+    if not answered:
+        # litellm gives these a status of its own invention.
+        if names & _NOT_REACHED:
+            return LMConnectionError
+        if names & _NOT_WHAT_IT_SAYS:
+            return LMProtocolError
+        if names & _BROKE_OFF:
+            return LMConnectionError
+        if "Empty or invalid response" in _message(chain):
+            return LMProtocolError
+    by_status = lm_error_for_status(status)
+    if by_status in (BadRequestError, LMError):
+        if "ContextWindowExceededError" in names or _TOO_LONG.search(_message(chain)):
+            return ContextWindowExceededError
+        for link in chain:
+            for kind in type(link).__mro__:
+                if kind.__name__ in _BY_NAME:
+                    return _BY_NAME[kind.__name__]
+    return by_status
+
+
+def _answered(error: BaseException) -> bool:
+    """Whether the provider itself answered with an HTTP error: its library keeps the response."""
+    return "APIStatusError" in _names(error) and "openai" in type(error).__module__ or (
+        type(error).__name__ == "HTTPStatusError"
+    )
+
+
+def _status(chain: Sequence[BaseException]) -> int | None:
+    for link in reversed(chain):
+        if _answered(link) and (status := _own_status(link)) is not None:
+            return status
+    for link in chain:
+        body = getattr(link, "body", None)
+        if isinstance(body, Mapping):
+            code = body.get("code") or body.get("status")
+            if isinstance(code, int) and 400 <= code < 600:
+                return code
+            if isinstance(code, str) and code.isdigit() and 400 <= int(code) < 600:
+                return int(code)
+            if "rate_limit" in f"{code} {body.get('type')}":
+                return 429
+    for link in chain:
+        if (status := _own_status(link)) is not None:
+            return status
+    found = _STATUS_IN_TEXT.search(_message(chain))
+    return int(found[1]) if found else None
+
+
+def _own_status(error: BaseException) -> int | None:
+    for holder in (error, getattr(error, "response", None)):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int) and 100 <= status < 600:
+            return status
+        if isinstance(status, str) and status.isdigit():
+            return int(status)
+    return None
+
+
+def _retry_after(chain: Sequence[BaseException]) -> float | None:
+    """Seconds from `Retry-After` (RFC 9110, 10.2.3: seconds or a date) or `retry-after-ms`."""
+    for link in chain:
+        for holder in (
+            getattr(link, "litellm_response_headers", None),
+            getattr(link, "headers", None),
+            getattr(getattr(link, "response", None), "headers", None),
+        ):
+            if not isinstance(holder, Mapping):
+                continue
+            headers = {str(name).lower(): str(value) for name, value in holder.items()}
+            for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+                for key in (name, f"llm_provider-{name}"):
+                    if key in headers and (found := _seconds(headers[key])) is not None:
+                        return found * (seconds if headers[key].replace(".", "", 1).isdigit() else 1.0)
+    return None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        when = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=datetime.timezone.utc)
+    return max(0.0, (when - datetime.datetime.now(datetime.timezone.utc)).total_seconds())
+
+
+def _message(chain: Sequence[BaseException]) -> str:
+    """The words nearest to the provider: those of the innermost link that has a body, else the outermost's."""
+    for link in reversed(chain):
+        body = getattr(link, "body", None)
+        if isinstance(body, Mapping):
+            inner = body.get("error", body)
+            words = inner.get("message") if isinstance(inner, Mapping) else inner
+            if isinstance(words, str) and words:
+                return words[:_LONGEST_MESSAGE]
+    return _own_message(chain[0])
+
+
+def _own_message(error: BaseException) -> str:
+    try:
+        text = str(getattr(error, "message", None) or error)
+    except Exception:
+        text = ""
+    if isinstance(error, json.JSONDecodeError):
+        text = f"{error.msg} at character {error.pos}"  # `doc` is the whole reply
+    return text[:_LONGEST_MESSAGE] or type(error).__name__
+
+
+def _says(kind: type[LMError]) -> str:
+    if kind is LMConnectionError:
+        return "the provider could not be reached: "
+    if kind is LMInterrupted:
+        return "the reply broke off: "
+    if kind is LMProtocolError:
+        return "the reply is not what it says it is: "
+    if kind is AuthenticationError:
+        return "the provider does not accept the key (api_key=...): "
+    return ""
+
+

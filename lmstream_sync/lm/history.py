@@ -1,0 +1,68 @@
+"""The last few requests of an LM, for people who look what was sent. Holds no secrets."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["HISTORY_SIZE", "history_entry", "shown"]
+
+#: How many requests an LM remembers.
+HISTORY_SIZE = 20
+
+
+def history_entry(
+    *,
+    model: str,
+    prompt: str | None,
+    messages: list[dict[str, Any]],
+    options: Mapping[str, Any],
+    outputs: list[str],
+    usage: Mapping[str, Any],
+    cost: float | None,
+    cached: bool,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """One request as `LM.history` shows it; `options` must be without secrets."""
+    return {
+        "uuid": uuid.uuid4().hex,
+        "timestamp": datetime.datetime.now().isoformat(timespec="milliseconds"),
+        "model": model,
+        "prompt": prompt,
+        "messages": messages,
+        "kwargs": dict(options),
+        "outputs": outputs,
+        "usage": dict(usage),
+        "cost": cost,
+        "cached": cached,
+        "error": error,
+    }
+
+
+def shown(entries: Iterable[Mapping[str, Any]]) -> str:
+    """Requests and their replies as text for a terminal."""
+    blocks: list[str] = []
+    for entry in entries:
+        lines = [f"──── {entry['model']}, {entry['timestamp']}{', cached' if entry['cached'] else ''}"]
+        for message in entry["messages"]:
+            lines.append(f"{message.get('role', '?')}:\n{_text(message.get('content'))}\n")
+        lines.extend(f"reply:\n{output}\n" for output in entry["outputs"])
+        if entry["error"]:
+            lines.append(f"error: {entry['error']}\n")
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):
+        return "\n".join(
+            str(part["text"]) if isinstance(part, Mapping) and "text" in part else f"<{_kind(part)}>"
+            for part in content
+        )
+    return "" if content is None else str(content)
+
+
+def _kind(part: Any) -> str:
+    return str(part.get("type", "part")) if isinstance(part, Mapping) else type(part).__name__

@@ -1,0 +1,164 @@
+"""What litellm and its stand-ins send, as our `Delta` and `Reply`. Pure.
+
+Tolerant on purpose: objects or dicts, with or without usage, role or finish reason, a
+whole response where a stream was asked for, bare strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lmstream_sync.lm.engine import Choice, Delta, Reply
+from lmstream_sync.lm.surrogates import SurrogateJoiner, joined
+from lmstream_sync.lm.usage import plain_usage
+
+__all__ = ["ChunkReader", "is_whole", "whole_reply"]
+
+
+def _get(holder: Any, name: str) -> Any:
+    if isinstance(holder, Mapping):
+        return holder.get(name)
+    return getattr(holder, name, None)
+
+
+def _plain(value: Any) -> Any:
+    """Dicts and lists all the way down."""
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _text(value: Any) -> str | None:
+    """Content as text; some providers send a list of parts."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        parts = [part if isinstance(part, str) else _get(part, "text") for part in value]
+        return "".join(part for part in parts if isinstance(part, str))
+    return None
+
+
+def _usage(holder: Any) -> dict[str, Any] | None:
+    usage = _plain(_get(holder, "usage"))
+    if not isinstance(usage, Mapping):
+        return None
+    counts = plain_usage(usage)
+    if not counts["total_tokens"]:
+        return None
+    if isinstance(usage.get("cost"), (int, float)):  # OpenRouter says what it took
+        counts["cost"] = float(usage["cost"])
+    return counts
+
+
+def is_whole(response: Any) -> bool:
+    """Whether this is a whole response and no stream."""
+    choices = _get(response, "choices")
+    return isinstance(choices, list) and not hasattr(response, "__anext__")
+
+
+class ChunkReader:
+    """Turns the chunks of one stream into deltas, joining what was cut inside a character."""
+
+    def __init__(self) -> None:
+        self._joiners: dict[tuple[int, str], SurrogateJoiner] = {}
+
+    def read(self, chunk: Any) -> list[Delta]:
+        """The deltas of one chunk, one for each choice in it."""
+        if isinstance(chunk, str):
+            return [Delta(content=self._whole_text(0, "content", chunk))]
+        usage = _usage(chunk)
+        choices = _get(chunk, "choices") or ()
+        deltas: list[Delta] = []
+        for choice in choices:
+            first = not deltas
+            deltas.append(self._delta(choice, usage if first else None, chunk if first else None))
+        if not deltas:
+            deltas.append(Delta(usage=usage, raw=chunk))
+        return deltas
+
+    def finish(self) -> list[Delta]:
+        """What is left when the stream ended: a half character, replaced."""
+        left: list[Delta] = []
+        for (index, name), joiner in self._joiners.items():
+            if rest := joiner.finish():
+                left.append(Delta(content=rest, index=index) if name == "content" else Delta(reasoning=rest, index=index))
+        return left
+
+    def _delta(self, choice: Any, usage: dict[str, Any] | None, raw: Any) -> Delta:
+        index = _get(choice, "index")
+        index = index if isinstance(index, int) else 0
+        piece = _get(choice, "delta")
+        if piece is None:
+            piece = _get(choice, "message")
+        content = self._joined(index, "content", piece, _text(_get(piece, "content")))
+        thought = _get(piece, "reasoning_content")
+        if thought is None:
+            thought = _get(piece, "reasoning")
+        reasoning = self._joined(index, "reasoning_content", piece, thought if isinstance(thought, str) else None)
+        finish = _get(choice, "finish_reason")
+        calls = _get(piece, "tool_calls")
+        refusal = _get(piece, "refusal")
+        return Delta(
+            content=content,
+            reasoning=reasoning,
+            index=index,
+            finish_reason=str(finish) if finish else None,
+            tool_calls=tuple(_plain(call) for call in calls) if calls else (),
+            refusal=refusal if isinstance(refusal, str) else None,
+            usage=usage,
+            raw=raw,
+        )
+
+    def _joined(self, index: int, name: str, piece: Any, text: str | None) -> str | None:
+        if not text:
+            return text
+        whole = self._whole_text(index, "content" if name == "content" else "reasoning", text)
+        if whole is not text and whole != text and piece is not None and not isinstance(piece, Mapping):
+            # The raw chunk is shown too (a stream without listeners): it must say the same.
+            try:
+                setattr(piece, name, whole)
+            except (AttributeError, TypeError, ValueError):
+                pass
+        return whole
+
+    def _whole_text(self, index: int, name: str, text: str) -> str:
+        joiner = self._joiners.get((index, name))
+        if joiner is None:
+            if text.isascii():
+                return text
+            joiner = self._joiners[index, name] = SurrogateJoiner()
+        return joiner.feed(text)
+
+
+def whole_reply(response: Any, model: str) -> Reply | None:
+    """A whole response as a reply; `None` where it has no choices."""
+    choices = _get(response, "choices")
+    if not isinstance(choices, list) or not choices:
+        return None
+    read: list[Choice] = []
+    for position, choice in enumerate(choices):
+        message = _get(choice, "message")
+        if message is None:
+            message = _get(choice, "delta")
+        index = _get(choice, "index")
+        reasoning = _get(message, "reasoning_content")
+        if reasoning is None:
+            reasoning = _get(message, "reasoning")
+        finish = _get(choice, "finish_reason")
+        content = _text(_get(message, "content")) or _text(_get(choice, "text")) or ""
+        refusal = _get(message, "refusal")
+        read.append(
+            Choice(
+                text=joined(content),
+                reasoning=joined(reasoning) if isinstance(reasoning, str) else None,
+                finish_reason=str(finish) if finish else None,
+                tool_calls=[_plain(call) for call in _get(message, "tool_calls") or ()],
+                refusal=refusal if isinstance(refusal, str) else None,
+                index=index if isinstance(index, int) else position,
+            )
+        )
+    return Reply(choices=read, usage=_usage(response) or {}, model=model)

@@ -1,0 +1,102 @@
+"""What is switched off in litellm, each per call or per wrapper, so that litellm beside us,
+and the callbacks and settings that a user gave it, stay as they are.
+
+Knows litellm by the module object that it is given.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+__all__ = ["hush_wrapper", "no_banners", "nobody_listens", "silence_banners"]
+
+_LISTENERS = (
+    "callbacks",
+    "success_callback",
+    "failure_callback",
+    "input_callback",
+    "service_callback",
+    "_async_success_callback",
+    "_async_failure_callback",
+    "_async_input_callback",
+)
+_OPTIONS_THAT_LISTEN = ("callbacks", "success_callback", "failure_callback", "logger_fn", "guardrails")
+
+_banners_off: ContextVar[bool] = ContextVar("lmstream_sync_banners_off", default=False)
+
+
+def nobody_listens(litellm: ModuleType, options: Mapping[str, Any]) -> bool:
+    """Whether no callback and no cache of litellm's needs to hear of a call."""
+    if any(options.get(name) for name in _OPTIONS_THAT_LISTEN) or options.get("caching"):
+        return False
+    return getattr(litellm, "cache", None) is None and not any(getattr(litellm, name, None) for name in _LISTENERS)
+
+
+class _Unkept(str):
+    """A text that does not grow.
+
+    litellm adds every piece to `response_uptil_now`, which copies the whole each time, for
+    rules and fall-backs that are not in use here.
+    """
+
+    def __add__(self, other: str) -> _Unkept:
+        return self
+
+
+class _UsageOnly(list[Any]):
+    """Keeps of all chunks those that report usage; nobody reads the others."""
+
+    def append(self, chunk: Any) -> None:
+        if getattr(chunk, "usage", None) is not None:
+            super().append(chunk)
+
+
+def hush_wrapper(litellm: ModuleType, wrapper: Any, quiet: bool) -> None:
+    """Switch off, on one stream wrapper, what we do not want of it.
+
+    The guard against repeated chunks always: it would end a table for its dashes. Where
+    nobody listens, also the log of the whole reply, for which each stream would keep every
+    chunk, start a thread at its end and count its tokens anew.
+    """
+    wrapper.raise_on_model_repetition = _nothing
+    if not quiet:
+        return
+    wrapper.chunks = _UsageOnly()
+    if not getattr(litellm, "post_call_rules", None):
+        wrapper.response_uptil_now = _Unkept()
+    fail = getattr(wrapper, "_handle_stream_fallback_error", None)
+    if fail is not None:
+        wrapper._log_stream_failure_and_raise = fail
+
+
+def _nothing() -> None:
+    """In the place of the guard."""
+
+
+def silence_banners(module: ModuleType) -> None:
+    """Let a module of litellm's print its "Give Feedback" lines, but not for calls of ours.
+
+    Its own switch, `suppress_debug_info`, is the user's, and the whole process's.
+    """
+
+    def printed(*values: Any, **options: Any) -> None:
+        if not _banners_off.get():
+            builtins.print(*values, **options)
+
+    if "print" not in vars(module):
+        vars(module)["print"] = printed
+
+
+@contextlib.contextmanager
+def no_banners() -> Iterator[None]:
+    """In this context litellm prints no banners."""
+    token = _banners_off.set(True)
+    try:
+        yield
+    finally:
+        _banners_off.reset(token)

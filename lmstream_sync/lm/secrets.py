@@ -1,0 +1,161 @@
+"""Keys and other secrets: kept out of every text, revealed only where a request is sent.
+
+Pure. Knows nothing of engines; the environment is read only to know what to take out of
+a text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+
+__all__ = ["Secret", "hide", "is_secret_name", "known_secrets", "public", "reveal", "scrub"]
+
+MASK = "***"
+
+# Names of options, headers and environment variables whose value is a secret. `max_tokens`,
+# `logit_bias` and `prompt_cache_key` are not: `token` must stand alone or at the end.
+_SECRET_NAME = re.compile(
+    r"(api|access|secret|private|subscription|shared|account)[-_]?key"
+    r"|(^|[-_])key$"
+    r"|secret|password|passwd|passphrase|authorization|credential|cookie"
+    r"|(^|[-_])(auth|bearer|token|jwt|pat)$",
+    re.IGNORECASE,
+)
+_NOT_SECRET = frozenset({"prompt_cache_key", "cache_key", "output_key", "input_key"})
+
+# What looks like a secret whoever sent it: provider keys, bearer tokens, a password in a
+# URL, a key in a query. A provider that echoes a key often cuts its middle out with stars.
+_SHAPES = (
+    re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi|ghp|github_pat|xox[abp])[-_][A-Za-z0-9_*.\-]{4,}"),
+    re.compile(r"\bAIza[A-Za-z0-9_*\-]{8,}"),
+    re.compile(r"\bAKIA[A-Z0-9*]{8,}"),
+    re.compile(r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}\.?[A-Za-z0-9_\-]*"),
+)
+_BEARER = re.compile(r"\b(bearer|basic)(\s+)[^\s\"',;]{4,}", re.IGNORECASE)
+_URL_USER = re.compile(r"(://)[^/\s@\"']+@")
+_URL_QUERY = re.compile(r"([?&](?:[\w-]*key|[\w-]*token|sig|signature|secret|code)=)[^&\s\"']+", re.IGNORECASE)
+
+#: Shorter values are not taken out of texts: they would be found everywhere.
+_SHORTEST = 4
+
+
+class Secret:
+    """A value that shows itself to nobody: its `repr`, `str` and format are stars."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def reveal(self) -> Any:
+        """The value itself; call it only where a request is sent."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and bool(self._value == other._value)
+
+    def __hash__(self) -> int:
+        return hash(Secret)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option, header or variable of this name holds a secret."""
+    return name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
+
+
+def hide(value: Any, name: str = "") -> Any:
+    """A copy in which everything under a secret's name is a `Secret`, at any depth."""
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, Mapping):
+        return {key: hide(inner, str(key)) for key, inner in value.items()}
+    if value is not None and not isinstance(value, bool) and is_secret_name(name):
+        return Secret(value)
+    return value
+
+
+def reveal(value: Any) -> Any:
+    """A copy in which every `Secret` is its value again."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, dict):
+        return {key: reveal(inner) for key, inner in value.items()}
+    return value
+
+
+def public(options: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy without secrets, and without the passwords that stand in URLs: for cache keys,
+    history and callbacks."""
+    shown: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, Secret):
+            continue
+        if isinstance(value, Mapping):
+            shown[name] = public(value)
+        elif isinstance(value, str) and "://" in value:
+            shown[name] = scrub(value, ())
+        else:
+            shown[name] = value
+    return shown
+
+
+def known_secrets(options: Mapping[str, Any]) -> list[str]:
+    """The secrets that a text about this request may hold: its own, and the environment's."""
+    found = set(_strings(options))
+    for name, value in os.environ.items():
+        if is_secret_name(name) and len(value) >= 8:
+            found.add(value)
+    return sorted(found, key=len, reverse=True)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield from _texts_in(value.reveal())
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) >= _SHORTEST:
+            yield text
+            scheme, _, rest = text.partition(" ")
+            if scheme.lower() in {"bearer", "basic"} and len(rest) >= _SHORTEST:
+                yield rest
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts_in(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts_in(inner)
+
+
+def scrub(text: str, known: Iterable[str]) -> str:
+    """The text with every secret in it replaced by stars.
+
+    Args:
+        text: what a provider or a library said.
+        known: the secrets of the request (`known_secrets`), and what looks like one anyway.
+    """
+    for secret in known:
+        for form in {secret, quote(secret, safe=""), unquote(secret), secret.encode("unicode_escape").decode()}:
+            if len(form) >= _SHORTEST and form in text:
+                text = text.replace(form, MASK)
+    text = _BEARER.sub(rf"\1\2{MASK}", text)
+    text = _URL_USER.sub(rf"\1{MASK}@", text)
+    text = _URL_QUERY.sub(rf"\1{MASK}", text)
+    for shape in _SHAPES:
+        text = shape.sub(MASK, text)
+    return text

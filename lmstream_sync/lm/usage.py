@@ -1,0 +1,104 @@
+"""Counts tokens and their price, for a stream, a prediction or any other span of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from lmstream_sync.runtime.locks import ForkSafeLock
+
+__all__ = ["COUNTS", "UsageTally", "current_tally", "estimated_usage", "plain_usage", "record_usage"]
+
+#: What is counted, in tokens.
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+
+# English text has about four characters a token; only used where a provider reported nothing.
+_CHARACTERS_PER_TOKEN = 4
+
+
+class UsageTally:
+    """Sums of usage, model by model. Any thread may add and look."""
+
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock()
+        self._usage: dict[str, dict[str, Any]] = {}
+        self._cost: float | None = None
+
+    def add(self, model: str, usage: Mapping[str, Any], cost: float | None = None) -> None:
+        """Add one request's usage, and what it cost in US dollars where that is known."""
+        if not usage:
+            return
+        with self._lock:
+            sums = self._usage.setdefault(model, dict.fromkeys(COUNTS, 0))
+            for name in COUNTS:
+                sums[name] += int(usage.get(name) or 0)
+            if usage.get("estimated"):
+                sums["estimated"] = True
+            if cost is not None:
+                self._cost = (self._cost or 0.0) + cost
+
+    @property
+    def usage(self) -> dict[str, dict[str, Any]]:
+        """Model → its counts, and `estimated=True` where one of them is a guess."""
+        with self._lock:
+            return {model: dict(sums) for model, sums in self._usage.items()}
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars, or `None` where no price was known."""
+        return self._cost
+
+
+#: The tallies that the requests made here add to.
+current_tally: ContextVar[tuple[UsageTally, ...]] = ContextVar("lmstream_sync_tally", default=())
+
+
+def record_usage(model: str, usage: Mapping[str, Any], cost: float | None) -> None:
+    """Add one request to every tally in the context."""
+    for tally in current_tally.get():
+        tally.add(model, usage, cost)
+
+
+def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
+    """A provider's usage object as the counts of `COUNTS`.
+
+    Source of the names: the `usage` object of OpenAI's chat completions.
+    """
+    prompt = _count(usage, "prompt_tokens")
+    completion = _count(usage, "completion_tokens")
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": _count(usage, "total_tokens") or prompt + completion,
+        "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+    }
+
+
+def _count(holder: Any, name: str) -> int:
+    value = holder.get(name) if isinstance(holder, Mapping) else None
+    return int(value) if isinstance(value, (int, float)) else 0
+
+
+def estimated_usage(messages: Sequence[Mapping[str, Any]], answer_characters: int) -> dict[str, Any]:
+    """A guess from the lengths of the texts, marked `estimated`."""
+    asked = sum(_characters(message.get("content")) for message in messages)
+    prompt = -(-asked // _CHARACTERS_PER_TOKEN)
+    completion = -(-answer_characters // _CHARACTERS_PER_TOKEN)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "cached_tokens": 0,
+        "reasoning_tokens": 0,
+        "estimated": True,
+    }
+
+
+def _characters(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, list):
+        return sum(_characters(part.get("text")) for part in content if isinstance(part, Mapping))
+    return 0

@@ -1,0 +1,21 @@
+"""The loopback server of the benchmarks, in a process of its own: prints its URL, serves until killed."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+from lmstream_sync.testing import Reply, ScriptedServer
+
+
+def main() -> None:
+    """Serve replies of `argv[1]` pieces, `argv[2]` seconds apart."""
+    chunks, delay = int(sys.argv[1]), float(sys.argv[2])
+    pieces = ["[[ ## answer ## ]]\n", *["word "] * (chunks - 2), "\n[[ ## completed ## ]]"]
+    with ScriptedServer(Reply(pieces=pieces, delay=delay)) as server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

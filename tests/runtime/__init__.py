@@ -1,0 +1,1 @@
+"""What `lmstream_sync.runtime` promises, a file for each of its ideas."""
