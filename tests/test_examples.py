@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from lmstream_sync.testing import read_sse
+from lmstream_sync.testing import ScriptedServer, read_sse
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 NOTE = "(no OPENAI_API_KEY is set: a scripted server on this machine answers, over real HTTP)\n"
 
 
 def environment() -> dict[str, str]:
+    """As a newcomer's: no key, so that nothing leaves this machine."""
     return {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"} | {
         "PYTHONIOENCODING": "utf-8"
     }
@@ -42,6 +43,21 @@ def test_quickstart() -> None:
         "To get to the other side of the counter, where the corn is kept.\n\n"
         "The reasoning behind it: Kitchens have two sides, and a chicken is curious about the one it is not on.\n"
     )
+
+
+def test_with_a_key_a_real_provider_is_asked() -> None:
+    """`OPENAI_API_KEY` leads to OpenAI, or wherever `OPENAI_BASE_URL` says that it is."""
+    with ScriptedServer("[[ ## reasoning ## ]]\nSo it is.\n\n[[ ## answer ## ]]\nIt wanted to.\n") as server:
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / "quickstart.py"],
+            capture_output=True,
+            encoding="utf-8",
+            timeout=50,
+            env=environment() | {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": server.url},
+        )
+        assert server.request_count == 1
+    assert done.stderr == ""
+    assert done.stdout == "(openai/gpt-4o-mini answers)\nIt wanted to.\n\nThe reasoning behind it: So it is.\n"
 
 
 def test_listeners() -> None:
@@ -79,7 +95,7 @@ def test_custom_program() -> None:
         "A back-pressure is a reader's way of saying: not so fast."
         "\n# 2 of 2: why it is hard\n"
         "It is hard because every buffer on the way would rather say yes."
-        "\n\nThe whole article has 23 words.\n"
+        "\n\nThe whole article has 24 words.\n"
     )
 
 

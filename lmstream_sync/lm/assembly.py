@@ -62,9 +62,7 @@ class Assembly:
         """How long the reply is so far."""
         return sum(
             len(piece) for parts in self._choices.values() for piece in (*parts.content, *parts.reasoning)
-        ) + sum(
-            len(call["function"]["arguments"]) for parts in self._choices.values() for call in parts.calls.values()
-        )
+        ) + sum(len(call["function"]["arguments"]) for parts in self._choices.values() for call in parts.calls.values())
 
     def reply(self, model: str) -> Reply:
         """The reply as far as it came; without any piece, one empty choice."""

@@ -80,12 +80,18 @@ class LMRequest:
         options: everything else that is sent (`temperature`, `api_base`, ...). Keys and
             other secrets are `Secret` objects in it, revealed only where the engine sends.
         connect: seconds for the HTTP connection, `None` for no limit.
+        engine_cache: the engine's own cache keeps the reply, and may answer.
+        fresh: no cache may answer, nor keep the reply.
+        rollout_id: tells requests apart that are otherwise the same; never sent.
     """
 
     model: str
     messages: list[dict[str, Any]]
     options: dict[str, Any] = field(default_factory=dict)
     connect: float | None = 10.0
+    engine_cache: bool = False
+    fresh: bool = False
+    rollout_id: Any = None
 
 
 class Engine(Protocol):
@@ -107,6 +113,13 @@ class Engine(Protocol):
 
     async def complete(self, request: LMRequest) -> Reply:
         """Send a request and wait for the whole reply."""
+        ...
+
+    def price(self, model: str, usage: dict[str, Any]) -> float | None:
+        """US dollars for a usage, or `None` where the model's price is not known.
+
+        Takes a `cost` that the provider reported out of `usage`.
+        """
         ...
 
 

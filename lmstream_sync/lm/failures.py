@@ -95,6 +95,8 @@ _BY_NAME: Mapping[str, type[LMError]] = {
     "UnsupportedParamsError": BadRequestError,
     "ContentPolicyViolationError": BadRequestError,
 }
+# Where nothing answered, litellm makes a status up.
+_WITHOUT_STATUS = (LMConnectionError, LMInterrupted, LMProtocolError)
 _TOO_LONG = re.compile(
     r"context[_ ]length[_ ]exceeded|maximum context length|context window|prompt is too long|too many input tokens",
     re.IGNORECASE,
@@ -129,11 +131,11 @@ def translated(error: BaseException, *, model: str, secrets: Sequence[str], begu
     chain = list(_chain(error))
     status = _status(chain)
     kind = _kind(chain, status, begun)
-    message = scrub(_message(chain), secrets)
+    message = scrub(_own_message(chain[-1]) if kind is LMConnectionError else _message(chain), secrets)
     provider = next((name for link in chain if (name := getattr(link, "llm_provider", None))), None)
     ours = kind(
         f"{model}: {_says(kind)}{message}",
-        status_code=status if kind is not LMConnectionError else None,
+        status_code=status if kind not in _WITHOUT_STATUS or any(map(_answered, chain)) else None,
         provider=str(provider) if provider else model.partition("/")[0] if "/" in model else None,
         model=model,
         retry_after=_retry_after(chain),
@@ -222,9 +224,13 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> ty
 
 
 def _answered(error: BaseException) -> bool:
-    """Whether the provider itself answered with an HTTP error: its library keeps the response."""
-    return "APIStatusError" in _names(error) and "openai" in type(error).__module__ or (
-        type(error).__name__ == "HTTPStatusError"
+    """Whether the provider itself answered: with an HTTP error, or an error object in a stream."""
+    if isinstance(getattr(error, "body", None), Mapping):
+        return True
+    return (
+        "APIStatusError" in _names(error)
+        and "openai" in type(error).__module__
+        or (type(error).__name__ == "HTTPStatusError")
     )
 
 
@@ -323,5 +329,3 @@ def _says(kind: type[LMError]) -> str:
     if kind is AuthenticationError:
         return "the provider does not accept the key (api_key=...): "
     return ""
-
-

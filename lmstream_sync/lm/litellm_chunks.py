@@ -7,6 +7,7 @@ whole response where a stream was asked for, bare strings.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from lmstream_sync.lm.engine import Choice, Delta, Reply
@@ -85,7 +86,9 @@ class ChunkReader:
         left: list[Delta] = []
         for (index, name), joiner in self._joiners.items():
             if rest := joiner.finish():
-                left.append(Delta(content=rest, index=index) if name == "content" else Delta(reasoning=rest, index=index))
+                left.append(
+                    Delta(content=rest, index=index) if name == "content" else Delta(reasoning=rest, index=index)
+                )
         return left
 
     def _delta(self, choice: Any, usage: dict[str, Any] | None, raw: Any) -> Delta:
@@ -119,10 +122,8 @@ class ChunkReader:
         whole = self._whole_text(index, "content" if name == "content" else "reasoning", text)
         if whole is not text and whole != text and piece is not None and not isinstance(piece, Mapping):
             # The raw chunk is shown too (a stream without listeners): it must say the same.
-            try:
+            with suppress(AttributeError, TypeError, ValueError):
                 setattr(piece, name, whole)
-            except (AttributeError, TypeError, ValueError):
-                pass
         return whole
 
     def _whole_text(self, index: int, name: str, text: str) -> str:

@@ -32,9 +32,13 @@ _banners_off: ContextVar[bool] = ContextVar("lmstream_sync_banners_off", default
 
 def nobody_listens(litellm: ModuleType, options: Mapping[str, Any]) -> bool:
     """Whether no callback and no cache of litellm's needs to hear of a call."""
-    if any(options.get(name) for name in _OPTIONS_THAT_LISTEN) or options.get("caching"):
+    if any(options.get(name) for name in _OPTIONS_THAT_LISTEN):
         return False
-    return getattr(litellm, "cache", None) is None and not any(getattr(litellm, name, None) for name in _LISTENERS)
+    cache = getattr(litellm, "cache", None)
+    if cache is not None and options.get("caching") is not False and cache.should_use_cache(**options):
+        return False
+    # A cache of litellm's puts its own name among the callbacks.
+    return all(listener == "cache" for name in _LISTENERS for listener in getattr(litellm, name, None) or ())
 
 
 class _Unkept(str):

@@ -65,7 +65,7 @@ class Wire:
         self._first = True
         self._body: bytearray | None = None
         self._begun: set[int] = set()
-        self._finished: set[int] = set()
+        self._finished: dict[int, str] = {}
         self.chunks = 0
 
     def attach(self, stream: Any) -> None:
@@ -106,8 +106,8 @@ class Wire:
         self.chunks += 1
         for choice in getattr(chunk, "choices", None) or ():
             index = getattr(choice, "index", 0) or 0
-            if getattr(choice, "finish_reason", None):
-                self._finished.add(index)
+            if reason := getattr(choice, "finish_reason", None):
+                self._finished[index] = str(reason)
             else:
                 self._begun.add(index)
 
@@ -125,8 +125,12 @@ class Wire:
         if self._done or not self._opened:
             return True
         if self._finished:
-            return self._begun <= self._finished
+            return self._begun <= self._finished.keys()
         return finish_reason is not None
+
+    def finish_reasons(self) -> dict[int, str]:
+        """Choice → the finish reason that the provider sent; litellm gives on only one."""
+        return self._finished
 
     def whole_body(self) -> tuple[bool, Any]:
         """Whether something else than an event stream came; and its JSON, or `None`."""

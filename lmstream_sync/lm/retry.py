@@ -57,9 +57,7 @@ async def retrying(
 class _Plan:
     """Decides on each failure, and so knows the pause before tenacity asks for it."""
 
-    def __init__(
-        self, retries: int, may_retry: Callable[[], bool], remaining: Callable[[], float | None]
-    ) -> None:
+    def __init__(self, retries: int, may_retry: Callable[[], bool], remaining: Callable[[], float | None]) -> None:
         self._retries = retries
         self._may_retry = may_retry
         self._remaining = remaining

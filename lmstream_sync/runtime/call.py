@@ -110,6 +110,12 @@ class Call:
         self.asked_to_stop = self.asked_to_stop or reason
         self.stopping = True
         if not self.thread.post(self.stop, reason):
+            self.lost()
+
+    def lost(self) -> None:
+        """The loop died, and the task with it: nobody waits for it any more."""
+        if self.generation == fork.generation:
+            _running.pop(self.id, None)
             self.done.set()
 
     def check_stopped(self) -> None:

@@ -112,10 +112,10 @@ async def _as_coroutine(make: Callable[[], Awaitable[T]]) -> T:
 def run_in_call(call: Call, make: Callable[[], Awaitable[Any]]) -> Any:
     """Run a coroutine on the loop as a part of a running call, from a worker; wait for its end."""
     call.check_stopped()
+    watch = Watch(call)
     meeting = _Meeting(call, make)
     if not call.thread.post(meeting.begin):
-        Watch(call).look()
-    watch = Watch(call)
+        watch.look()
     try:
         while not meeting.came.wait(watch.slice()):
             watch.look()

@@ -31,8 +31,8 @@ generation = 0
 
 _before: list[Callable[[float], Callable[[], None]]] = []
 _in_child: list[Callable[[], None]] = []
-_release: list[Callable[[], None]] = []
-_held: list[ForkSafeLock] = []
+# What a forking thread holds still: two may fork at once, and each lets go of its own.
+_held: dict[int, tuple[list[Callable[[], None]], list[ForkSafeLock]]] = {}
 
 # The heavy imports that run now: a token of each → the thread it runs in.
 _imports: dict[object, int] = {}
@@ -67,25 +67,22 @@ def _before_fork() -> None:
     here = threading.get_ident()
     while any(thread != here for thread in list(_imports.values())) and time.monotonic() < until:
         time.sleep(0.005)
-    for hold in _before:
-        _release.append(hold(max(0.0, until - time.monotonic())))
-    _held.extend(take_all(max(0.0, until - time.monotonic())))
+    released = [hold(max(0.0, until - time.monotonic())) for hold in _before]
+    _held[here] = (released, take_all(max(0.0, until - time.monotonic())))
 
 
 def _after_in_parent() -> None:
-    for lock in _held:
+    released, locks = _held.pop(threading.get_ident(), ([], []))
+    for lock in locks:
         lock.release()
-    _held.clear()
-    for release in _release:
+    for release in released:
         release()
-    _release.clear()
 
 
 def _after_in_child() -> None:
     global generation
     generation += 1
     _held.clear()
-    _release.clear()
     renew_all()
     _forget_unfinished_imports()
     for forget in _in_child:

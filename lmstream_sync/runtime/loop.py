@@ -42,6 +42,7 @@ class LoopThread:
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop = _new_loop()
         self.ident: int | None = None
+        self._generation = fork.generation
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
@@ -77,8 +78,10 @@ class LoopThread:
     def post(self, fn: Callable[..., object], *args: Any) -> bool:
         """Have a function called on the loop, from any thread and from the garbage collector.
 
-        Gives false when there is no loop to call it any more.
+        Gives false when there is no loop to call it any more, or it is another process's.
         """
+        if self._generation != fork.generation:
+            return False  # its wake-up pipe is shared
         try:
             self.loop.call_soon_threadsafe(fn, *args)
         except RuntimeError:  # closed

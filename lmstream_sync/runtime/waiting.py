@@ -74,6 +74,7 @@ class Watch:
                 "this stream was opened before a fork() and belongs to the parent process; open one here"
             )
         if not call.thread.alive:
+            call.lost()
             raise LoopDied(f"the event-loop thread that ran {call.name} is gone; the next call starts another")
         if not threading.main_thread().is_alive() and time.monotonic() - self._since >= EXIT_PATIENCE:
             call.request_stop("left")

@@ -1,30 +1,47 @@
-"""`python -m lmstream_sync.testing`: a scripted model in a process of its own.
+"""A scripted model server as a process of its own.
 
-Prints its URL (for `api_base`) on the first line and serves until it is killed. `GET
-/_stats` tells its counters. Needed under gevent, which allows one event loop a process,
-and wherever the measured process should do nothing else.
+    python -m lmstream_sync.testing --reply "To get to the other side." --cut 4 --delay 0.02
+
+Prints the address to give as `api_base`, and serves until Ctrl-C. `GET /_counts` and
+`GET /_requests` tell what it has seen, `POST /_release` ends its stalls.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import sys
 import threading
+from collections.abc import Sequence
 
-from lmstream_sync.testing import Reply, ScriptedServer
+from lmstream_sync.testing.reply import Reply
+from lmstream_sync.testing.script import Replies, from_plain
+from lmstream_sync.testing.server import ScriptedServer
 
 
-def main() -> None:
-    """Serve one reply again and again."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until interrupted; with `--script -` until the standard input is closed."""
     parser = argparse.ArgumentParser(prog="python -m lmstream_sync.testing", description="A scripted model server.")
-    parser.add_argument("--port", type=int, default=0, help="0 for a free one")
-    parser.add_argument("--reply", default="[[ ## answer ## ]]\nHello there.\n\n[[ ## completed ## ]]")
-    parser.add_argument("--cut", type=int, default=None, help="characters of a piece; words when left out")
-    parser.add_argument("--delay", type=float, default=0.0, help="seconds between two pieces")
-    options = parser.parse_args()
-    script = Reply(options.reply.replace("\\n", "\n"), cut=options.cut, delay=options.delay)
-    with ScriptedServer(script, port=options.port) as server:
+    parser.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1; 0 for a free one")
+    parser.add_argument("--reply", action="append", default=[], help="what to say; several are said in turn")
+    parser.add_argument("--cut", type=int, help="characters in a piece (a word)")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds between pieces (0)")
+    parser.add_argument("--api-key", help="refuse every other key")
+    parser.add_argument("--script", choices=["-"], help=argparse.SUPPRESS)  # one line of JSON on the standard input
+    asked = parser.parse_args(arguments)
+    replies: Replies
+    if asked.script is not None:
+        replies = from_plain(json.loads(sys.stdin.readline()))
+    else:
+        replies = [Reply(text, cut=asked.cut, delay=asked.delay) for text in asked.reply or ["Hello there."]]
+    with ScriptedServer(replies, api_key=asked.api_key, port=asked.port) as server:
         print(server.url, flush=True)
-        threading.Event().wait()
+        with contextlib.suppress(KeyboardInterrupt):
+            if asked.script is not None:
+                sys.stdin.read()
+            else:
+                threading.Event().wait()
 
 
 if __name__ == "__main__":

@@ -1,290 +1,133 @@
-"""`ScriptedServer`: a real HTTP server on loopback that speaks the chat-completions wire format.
-
-Public, so that users test their own views and programs with it: no key, no network, the
-same bytes a provider sends. It runs in a thread with an event loop of its own; as a process
-of its own it is `python -m lmstream_sync.testing`.
-
-Who touches what: the counters belong to `_changed`, a condition; the replies are read on
-the server's loop only.
-
-Source of the format: OpenAI's API reference, "Chat completions" and "Streaming".
-"""
+"""`ScriptedServer`: a model that says what the test tells it to, served from a thread of this process."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
-from lmstream_sync.testing.replies import Reply
-from lmstream_sync.testing.wire import stream_events, whole_response
+from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.testing.counts import Counts, Tally
+from lmstream_sync.testing.observed import ObservedServer
+from lmstream_sync.testing.reply import Request
+from lmstream_sync.testing.script import Replies, Script
+from lmstream_sync.testing.serving import Serving
 
-if TYPE_CHECKING:
-    from aiohttp import web
+__all__ = ["ScriptedServer"]
 
-    from lmstream_sync.lm import LM
-
-__all__ = ["Recorded", "ScriptedServer"]
-
-#: What a server can be given to say.
-Script = (
-    str
-    | Reply
-    | Sequence[str | Reply]
-    | dict[str, str | Reply]
-    | Callable[[dict[str, Any]], str | Reply]
-)
+#: Seconds that starting and stopping may take.
+_PATIENCE = 10.0
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """One request as it came."""
+class ScriptedServer(ObservedServer):
+    """A real HTTP server on 127.0.0.1 that speaks the chat-completions wire format by a script.
 
-    path: str
-    headers: dict[str, str]
-    body: dict[str, Any]
+        with ScriptedServer({"chicken": Reply("To get to the other side.", cut=4)}) as server:
+            lm = server.lm()              # or any client, with server.url as its base address
+            ...
+            server.wait_for_reader_left()
 
+    It answers `POST /v1/chat/completions`, streamed or not, and `GET /v1/models`, from a
+    thread and an event loop of its own. A reader that goes away is noticed at once, also
+    while the server waits.
 
-class ScriptedServer:
-    """Serves scripted replies and counts what happens. A context manager.
+    Under gevent or eventlet, and where the server must not share the interpreter with what
+    is measured, use `ServerProcess`.
 
     Args:
-        replies: a reply (text or `Reply`); a list, served in order, the last one again
-            and again; a dict from a piece of the last user message to a reply; or a
-            function of the request's body.
-        port: the port, 0 for a free one.
-
-    Attributes:
-        url: the base for `api_base`.
-        requests: what came, oldest first.
+        replies: a reply (a string or a `Reply`) for every request; a list, given in order,
+            of which the last repeats; a dict, of which the first key that stands in the
+            last user message decides; or a function of the request's body, called in the
+            server's thread: it must not wait (a `Gate` in the reply does).
+        api_key: refuse every other key with 401.
+        port: 0 for a free one.
     """
 
-    def __init__(self, replies: Script = "", *, port: int = 0) -> None:
+    def __init__(self, replies: Replies = "", *, api_key: str | None = None, port: int = 0) -> None:
         self._replies = replies
+        self._tally = Tally()
+        self._serving = Serving(Script(replies), self._tally, api_key)
         self._port = port
-        self._served = 0
-        self._changed = threading.Condition()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._go_on: asyncio.Event | None = None
-        self._released = False
-        self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
-        self._failure: BaseException | None = None
-        self.requests: list[Recorded] = []
-        self.pieces_sent = 0
-        self.readers_left = 0
-        self.open_streams = 0
-        self.open_connections = 0
-        self.url = ""
-
-    # Its life.
-
-    def start(self) -> ScriptedServer:
-        """Start serving; returns when it listens."""
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="scripted-server", daemon=True)
-        self._thread.start()
-        ready.wait()
-        if self._failure is not None:
-            raise self._failure
-        return self
-
-    def stop(self) -> None:
-        """Close every connection and end the thread."""
-        loop, stop, thread = self._loop, self._stop, self._thread
-        if loop is None or stop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        self._thread = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
 
     def __enter__(self) -> ScriptedServer:
-        return self.start()
+        self.start()
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
 
-    def _run(self, ready: threading.Event) -> None:
-        loop = asyncio.SelectorEventLoop()
-        try:
-            loop.run_until_complete(self._serve(ready))
-        except BaseException as error:
-            self._failure = error
-        finally:
-            ready.set()
-            loop.close()
+    def start(self) -> None:
+        """Listen. A server starts once.
 
-    async def _serve(self, ready: threading.Event) -> None:
-        from aiohttp import web  # heavy, and not needed to import `lmstream_sync.testing`
+        Raises:
+            OSError: the port is taken.
+            ConfigurationError: it was started before.
+        """
+        if self._thread is not None:
+            raise ConfigurationError("this ScriptedServer was started before; make a new one")
+        listening: Future[int] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listening)), name="lmstream-scripted-server", daemon=True
+        )
+        self._thread.start()
+        self._port = listening.result(_PATIENCE)
 
+    def stop(self) -> None:
+        """End every reply where it stands, close every connection, end the thread. The counters stay."""
+        if self._thread is None or self._loop is None or not self._thread.is_alive():
+            return
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_PATIENCE)
+
+    async def _serve(self, listening: Future[int]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        self._go_on = asyncio.Event()
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        for prefix in ("", "/v1"):
-            app.router.add_post(f"{prefix}/chat/completions", self._answer)
-            app.router.add_get(f"{prefix}/models", self._models)
-        app.router.add_get("/_stats", self._stats)
-        # Handlers are cancelled when their reader leaves: also between two pieces.
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", self._port, backlog=2048)
-        await site.start()
-        port = runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{port}/v1"
-        ready.set()
+        try:
+            listening.set_result(await self._serving.start(self._port))
+        except BaseException as error:
+            listening.set_exception(error)
+            return
         await self._stop.wait()
-        await runner.cleanup()
-
-    def lm(self, **options: Any) -> LM:
-        """An `LM` that asks this server; `cache=False` unless told otherwise."""
-        from lmstream_sync.lm import LM
-
-        return LM("openai/scripted", **{"api_base": self.url, "api_key": "sk-test", "cache": False, **options})
-
-    # What happened.
+        await self._serving.stop()
 
     @property
-    def request_count(self) -> int:
-        """How many completions were asked for."""
-        return len(self.requests)
+    def url(self) -> str:
+        """The base address, for `api_base`: `http://127.0.0.1:PORT/v1`.
+
+        Raises:
+            ConfigurationError: the server was not started.
+        """
+        if self._loop is None:
+            raise ConfigurationError("the server has not started: use `with ScriptedServer(...) as server:`")
+        return f"http://127.0.0.1:{self._port}/v1"
 
     @property
-    def tokens_sent(self) -> int:
-        """Pieces of text sent; a scripted token is a piece."""
-        return self.pieces_sent
+    def replies(self) -> Replies:
+        """The script; may be set at any time, for the requests that come from then on."""
+        return self._replies
 
-    def wait_for_request(self, n: int = 1, timeout: float = 5) -> None:
-        """Wait until `n` requests came in all; `TimeoutError` after `timeout` seconds."""
-        self._wait(lambda: len(self.requests) >= n, timeout, f"{n} requests")
+    @replies.setter
+    def replies(self, replies: Replies) -> None:
+        self._replies = replies
+        self._serving.script = Script(replies)
 
-    def wait_for_reader_left(self, n: int = 1, timeout: float = 5) -> None:
-        """Wait until `n` readers left in the middle of a reply; `TimeoutError` after `timeout` seconds."""
-        self._wait(lambda: self.readers_left >= n, timeout, f"{n} readers that left")
+    @property
+    def counts(self) -> Counts:
+        """All counters at one moment."""
+        return self._tally.counts
 
-    def wait_until_idle(self, timeout: float = 5) -> None:
-        """Wait until no reply is being sent; `TimeoutError` after `timeout` seconds."""
-        self._wait(lambda: self.open_streams == 0, timeout, "the end of all replies")
+    @property
+    def requests(self) -> list[Request]:
+        """The completions asked for so far, in order."""
+        return self._tally.requests
 
     def release(self) -> None:
-        """Let every stalled reply go on, now and from here on."""
-        self._released = True
-        if self._loop is not None and self._go_on is not None:
-            self._loop.call_soon_threadsafe(self._go_on.set)
+        """Let every stalled reply go on, and those that would stall later."""
+        self._serving.stalls.release()
 
-    def _wait(self, happened: Callable[[], bool], timeout: float, what: str) -> None:
-        with self._changed:
-            if not self._changed.wait_for(happened, timeout):
-                raise TimeoutError(
-                    f"waited {timeout:g} s for {what}; there were {len(self.requests)} requests, "
-                    f"{self.readers_left} readers left, {self.open_streams} replies are open"
-                )
-
-    def _count(self, **changes: int) -> None:
-        with self._changed:
-            for name, change in changes.items():
-                setattr(self, name, getattr(self, name) + change)
-            self._changed.notify_all()
-
-    # Answering, on the server's loop.
-
-    async def _models(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
-
-    async def _stats(self, request: web.Request) -> web.Response:
-        from aiohttp import web
-
-        return web.json_response(
-            {
-                "requests": len(self.requests),
-                "pieces_sent": self.pieces_sent,
-                "readers_left": self.readers_left,
-                "open_streams": self.open_streams,
-            }
-        )
-
-    def _choose(self, body: dict[str, Any]) -> Reply:
-        replies = self._replies
-        chosen: str | Reply
-        if callable(replies):
-            chosen = replies(body)
-        elif isinstance(replies, dict):
-            asked = _last_user_text(body)
-            chosen = next((reply for part, reply in replies.items() if part in asked), "")
-        elif isinstance(replies, (str, Reply)):
-            chosen = replies
-        else:
-            chosen = replies[min(self._served, len(replies) - 1)]
-        self._served += 1
-        return Reply(chosen) if isinstance(chosen, str) else chosen
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
-
-        body = json.loads(await request.read() or b"{}")
-        with self._changed:
-            self.requests.append(Recorded(request.path, dict(request.headers), body))
-            self._changed.notify_all()
-        reply = self._choose(body)
-        if reply.drop_after == 0:
-            _abort(request)
-            return web.Response()
-        if reply.status != 200:
-            headers = {"Retry-After": f"{reply.retry_after:g}"} if reply.retry_after is not None else {}
-            answer = reply.body
-            if answer is None:
-                answer = {"error": {"message": f"scripted {reply.status}", "type": "scripted", "code": None}}
-            text = answer if isinstance(answer, str) else json.dumps(answer)
-            return web.Response(status=reply.status, text=text, content_type="application/json", headers=headers)
-        if not body.get("stream") or reply.whole:
-            await asyncio.sleep(reply.delay)
-            self._count(pieces_sent=1)
-            return web.json_response(whole_response(reply, body))
-        return await self._stream(request, reply, body)
-
-    async def _stream(self, request: web.Request, reply: Reply, body: dict[str, Any]) -> web.StreamResponse:
-        from aiohttp import web
-
-        response = web.StreamResponse(headers={"Content-Type": reply.content_type, "Cache-Control": "no-cache"})
-        self._count(open_streams=1)
-        try:
-            await response.prepare(request)
-            for number, (data, pieces) in enumerate(stream_events(reply, body)):
-                if pieces == reply.drop_after:
-                    _abort(request)
-                    return response
-                if pieces == reply.stall_after and not self._released and self._go_on is not None:
-                    await self._go_on.wait()
-                pause = reply.pauses.get(pieces, reply.delay if number else 0)
-                if pause:
-                    await asyncio.sleep(pause)
-                await response.write(data)
-                self._count(pieces_sent=1)
-            await response.write_eof()
-            return response
-        except (ConnectionError, asyncio.CancelledError):
-            self._count(readers_left=1)
-            raise
-        finally:
-            self._count(open_streams=-1)
-
-
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _last_user_text(body: dict[str, Any]) -> str:
-    for message in reversed(body.get("messages", [])):
-        if message.get("role") == "user":
-            content = message.get("content")
-            if isinstance(content, str):
-                return content
-            return " ".join(part.get("text", "") for part in content or [])
-    return ""
+    def _wait(self, condition: Callable[[Counts], bool], timeout: float) -> bool:
+        return self._tally.wait_until(condition, timeout)

@@ -1,8 +1,8 @@
-"""A stream of given events, for tests of what reads one."""
+"""`stream_of`: a real `Stream` of given events, for tests of code that reads one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lmstream_sync.streaming import Stream, streamify
@@ -11,17 +11,20 @@ __all__ = ["stream_of"]
 
 
 def stream_of(events: Iterable[Any], error: BaseException | None = None) -> Stream:
-    """A real `Stream` that gives these events, then ends or raises `error`.
+    """A `Stream` of these events, without any model.
 
-    A Prediction that comes last is the final value, as with any program.
+        stream_of([StreamResponse("self", "answer", "42", True), Prediction(answer="42")])
+
+    Args:
+        events: what the reader gets, in order; read in a worker thread, as the reader takes
+            them, so that they may wait for something. A `Prediction` as the last is the
+            final value (`result()`).
+        error: raised to the reader after them.
     """
 
-    async def program() -> AsyncIterator[Any]:
-        for event in events:
-            yield event
+    def scripted() -> Iterator[Any]:
+        yield from events
         if error is not None:
             raise error
 
-    stream = streamify(program, False)()
-    assert isinstance(stream, Stream)
-    return stream
+    return streamify(scripted)()

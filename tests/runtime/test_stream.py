@@ -862,6 +862,7 @@ def test_cancel_against_the_end() -> None:
             assert events.outcome == "completed"
         assert isinstance(cancelled(), bool)
         outcomes.add(events.outcome)
+        assert events._call.done.wait(SOON)
     assert outcomes <= {"completed", "cancelled"}
     assert running_calls() == 0
 

@@ -156,7 +156,7 @@ def test_emit_outside_a_stream_does_nothing() -> None:
 
 
 def test_server_sent_events_have_the_documented_shapes(serve: Any) -> None:
-    serve(Reply(pieces=["[[ ## answer ## ]]\nyes\u2028\n", "no", "[[ ## completed ## ]]"]))
+    serve(Reply(pieces=["[[ ## answer ## ]]\nyes", "\u2028\nno\n", "[[ ## completed ## ]]"]))
 
     class Program(lms.Module):
         def __init__(self) -> None:
@@ -182,7 +182,8 @@ def test_server_sent_events_have_the_documented_shapes(serve: Any) -> None:
             "is_last_chunk": False,
         }
     }
-    assert data[-1] == {"prediction": {"answer": stream.result().answer}}
+    assert data[3]["chunk"]["chunk"] == "\u2028\nno" and data[3]["chunk"]["is_last_chunk"]
+    assert data[4:] == [{"prediction": {"answer": "yes\u2028\nno"}}]
 
 
 def test_an_error_is_masked_unless_exposed(serve: Any) -> None:

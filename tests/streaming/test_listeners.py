@@ -17,10 +17,10 @@ def chunks(events: list[Any], field: str) -> list[lms.StreamResponse]:
 
 
 def test_chunks_of_a_field_join_to_its_value_and_keep_the_providers_pieces(serve: Any) -> None:
-    serve(Reply(pieces=["[[ ## answer ## ]]\nTo ", "reach ", "the ", "pan.", "\n\n[[ ## completed ## ]]"]))
+    serve(Reply(pieces=["[[ ## answer ## ]]\nTo", " reach", " the", " pan.", "\n\n[[ ## completed ## ]]"]))
     answer = lms.streamify(lms.Predict("question -> answer"), stream_listeners=[lms.StreamListener("answer")])
     events = list(answer(question="Why?"))
-    assert [e.chunk for e in chunks(events, "answer")] == ["To ", "reach ", "the ", "pan.", ""]
+    assert [e.chunk for e in chunks(events, "answer")] == ["To", " reach", " the", " pan.", ""]
     assert [e.is_last_chunk for e in chunks(events, "answer")] == [False] * 4 + [True]
     assert all(e.predict_name == "self" for e in chunks(events, "answer"))
     assert isinstance(events[-1], lms.Prediction) and events[-1].answer == "To reach the pan."

@@ -1,0 +1,127 @@
+"""One request to a model, on the loop: its clock, its retries, its tap, its usage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lmstream_sync.errors import LMStreamError
+from lmstream_sync.lm.assembly import Assembly, carries_token
+from lmstream_sync.lm.engine import Delta, Engine, LMRequest, Reply, Tap
+from lmstream_sync.lm.failures import without_context
+from lmstream_sync.lm.retry import retrying
+from lmstream_sync.lm.secrets import public
+from lmstream_sync.lm.usage import estimated_usage, record_usage
+from lmstream_sync.runtime.clocks import request_clock
+from lmstream_sync.runtime.deadlines import RequestClock
+from lmstream_sync.runtime.timeout import Timeout
+
+__all__ = ["Asked", "ask_engine"]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and what the LM knows of it besides what is sent.
+
+    Attributes:
+        request: what is sent.
+        prompt: what the caller was given instead of messages.
+        key: where the cache in memory keeps the reply; `None`: it does not.
+        retries: how many attempts more than one.
+        timeout: the LM's own limits.
+    """
+
+    request: LMRequest
+    prompt: str | None
+    key: str | None
+    retries: int
+    timeout: Timeout | None
+
+    def shown(self) -> dict[str, Any]:
+        """What callbacks see; no secrets."""
+        return {"prompt": self.prompt, "messages": self.request.messages, **public(self.request.options)}
+
+
+async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
+    """Ask until an attempt succeeds or there is no point; `tap` gets the pieces of the last one.
+
+    Raises:
+        LMError, StreamTimeout: without frames or causes of other libraries.
+        Exception: what the tap raised, as it is.
+    """
+    await engine.prepare()
+    failure: LMStreamError
+    try:
+        async with request_clock(asked.timeout) as clock:
+            request = replace(asked.request, connect=clock.timeout.connect)
+            attempt = _Attempt(engine, request, tap, clock)
+            return await retrying(
+                attempt.run,
+                retries=asked.retries,
+                may_retry=lambda: not attempt.begun,
+                remaining=clock.remaining,
+            )
+    except LMStreamError as error:
+        failure = error
+    raise without_context(failure)
+
+
+class _Attempt:
+    """Sends a request once each time it is run."""
+
+    def __init__(self, engine: Engine, request: LMRequest, tap: Tap | None, clock: RequestClock) -> None:
+        self._engine = engine
+        self._request = request
+        self._tap = tap
+        self._clock = clock
+        #: Whether a token has come: from then on nothing is tried again.
+        self.begun = False
+
+    async def run(self) -> Reply:
+        self._clock.sent()
+        if self._tap is None:
+            reply = await self._engine.complete(self._request)
+            if not reply.usage:
+                reply.usage = estimated_usage(self._request.messages, sum(len(choice.text) for choice in reply.choices))
+            record_usage(self._request.model, reply.usage, reply.cost)
+            return reply
+        return await self._streamed(self._tap)
+
+    async def _streamed(self, tap: Tap) -> Reply:
+        assembly = Assembly()
+        early: list[Delta] = []  # pieces before the first token, which an attempt anew would repeat
+        over = False
+        try:
+            pieces = self._engine.stream(self._request)
+            try:
+                async for deltas in pieces:
+                    self._clock.touch()
+                    assembly.add(deltas)
+                    if not self.begun:
+                        early += deltas
+                        if not any(map(carries_token, deltas)):
+                            continue
+                        self.begun = True
+                        self._clock.arrived()
+                        deltas, early = early, []
+                    await tap.feed(deltas)
+            finally:
+                close = getattr(pieces, "aclose", None)
+                if close is not None:
+                    await close()
+            if early:
+                await tap.feed(early)
+            over = True
+        finally:
+            reply = assembly.reply(self._request.model)
+            if self.begun or over:
+                # Also for a reply that was left: its tokens were paid.
+                self._account(reply, assembly.characters)
+        await tap.end(reply)
+        return reply
+
+    def _account(self, reply: Reply, characters: int) -> None:
+        if not reply.usage:
+            reply.usage = estimated_usage(self._request.messages, characters)
+        reply.cost = self._engine.price(reply.model, reply.usage)
+        record_usage(reply.model, reply.usage, reply.cost)

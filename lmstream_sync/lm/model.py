@@ -1,0 +1,302 @@
+"""`LM`: one model with its options, asked from any thread.
+
+An LM is cheap and holds no connection: those belong to the loop, keyed by endpoint.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.lm.asking import Asked, ask_engine
+from lmstream_sync.lm.cache import cache_in_force, cache_key
+from lmstream_sync.lm.engine import Engine, LMRequest, Reply, Tap
+from lmstream_sync.lm.history import HISTORY_SIZE, history_entry, shown
+from lmstream_sync.lm.litellm_engine import LitellmEngine
+from lmstream_sync.lm.secrets import Secret, hide, public
+from lmstream_sync.lm.tap import direct_tap
+from lmstream_sync.runtime import crossing
+from lmstream_sync.runtime.clocks import touch
+from lmstream_sync.runtime.timeout import Timeout
+
+__all__ = ["LM"]
+
+# One serves all LMs: it holds nothing of theirs.
+_litellm_engine = LitellmEngine()
+
+_ENGINES = ("auto", "litellm", "direct")
+
+
+class LM:
+    """A language model.
+
+    Args:
+        model: provider and model in litellm's words, `"openai/gpt-4o-mini"`.
+        api_key: the provider's key; without it the provider's environment variable counts.
+        api_base: the URL of an endpoint of your own, up to and with `/v1`.
+        temperature: as the provider takes it; `None` leaves it to the provider.
+        max_tokens: the longest reply, in tokens; `None` leaves it to the provider.
+        cache: whether replies are kept. A hit comes at once and streams no chunks.
+        cache_in_memory: false leaves the keeping to litellm's own cache (the one you set,
+            else a local one); its replies stream.
+        num_retries: how often a request is sent again that failed before its first token.
+        timeout: a `Timeout`, or a number of seconds for its `total`.
+        engine: `"litellm"`, or `"auto"`, which chooses. The attribute says what serves.
+        callbacks: `BaseCallback` objects for this model alone.
+        **kwargs: anything else that the provider takes (`top_p`, `extra_headers`, ...), and
+            `rollout_id`, which is part of the cache key and never sent.
+
+    Attributes:
+        history: the last few requests, as dicts without keys, the newest last.
+
+    Raises:
+        ConfigurationError: the model is no text, a number is out of range, or the engine is
+            not there.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        api_key: str | None = None,
+        api_base: str | None = None,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        cache: bool = True,
+        cache_in_memory: bool = True,
+        num_retries: int = 3,
+        timeout: Timeout | float | None = None,
+        engine: str = "auto",
+        callbacks: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(model, str) or not model.strip():
+            raise ConfigurationError(f'LM({model!r}): name a model, for instance lms.LM("openai/gpt-4o-mini")')
+        if isinstance(num_retries, bool) or not isinstance(num_retries, int) or num_retries < 0:
+            raise ConfigurationError(f"LM(num_retries={num_retries!r}): give a whole number, 0 for none")
+        if engine not in _ENGINES:
+            raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
+        if engine == "direct":
+            raise ConfigurationError('LM(engine="direct"): this engine does not exist yet; use engine="litellm"')
+        self.model = model
+        self.cache = cache
+        self.cache_in_memory = cache_in_memory
+        self.num_retries = num_retries
+        self.timeout = Timeout.of(timeout)
+        self.callbacks: list[Any] = list(callbacks or ())
+        self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY_SIZE)
+        self._chosen_engine = engine
+        self._engine: Engine = _litellm_engine
+        given = {
+            "api_key": api_key,
+            "api_base": api_base,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            **kwargs,
+        }
+        self._options: dict[str, Any] = hide({name: value for name, value in given.items() if value is not None})
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine that serves this LM."""
+        return self._engine.name
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The options that go with every request, without secrets."""
+        return public(self._options)
+
+    def __call__(
+        self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
+    ) -> list[str]:
+        """Ask, and wait for the answers: one text, or `n` of them.
+
+        Args:
+            prompt: what a user says; or
+            messages: role/content dicts.
+            **options: for this request only, over those of the LM.
+
+        Raises:
+            ConfigurationError: neither prompt nor messages, or both.
+            StreamError: on the event-loop thread; use `acall` there.
+            LMError: the request failed.
+        """
+        asked = _messages(prompt, messages)
+        return _texts(self.request(asked, options, self._direct_tap(), prompt=prompt))
+
+    async def acall(
+        self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
+    ) -> list[str]:
+        """`__call__` for asynchronous code, on any loop."""
+        asked = _messages(prompt, messages)
+        return _texts(await self.arequest(asked, options, self._direct_tap(), prompt=prompt))
+
+    def request(
+        self,
+        messages: list[dict[str, Any]],
+        options: Mapping[str, Any] | None = None,
+        tap: Tap | None = None,
+        *,
+        prompt: str | None = None,
+    ) -> Reply:
+        """Ask from synchronous code; looks in the cache in this thread first.
+
+        Args:
+            messages: role/content dicts.
+            options: for this request only.
+            tap: sees the reply while it comes; the request is then a streamed one. A cache
+                hit feeds no tap.
+            prompt: what the caller was given, for callbacks and history.
+        """
+        crossing.check_stopped()
+        asked = self._asked(messages, options, prompt)
+        touch()
+        with call_hooks("lm", self, asked.shown(), self.callbacks) as call:
+            reply = self._from_cache(asked)
+            if reply is None:
+                reply = crossing.run(
+                    lambda: self._ask(asked, tap),
+                    instead="await lm.acall(...)",
+                    timeout=asked.timeout,
+                    name=f"a request to {self.model}",
+                )
+            call.outputs = _texts(reply)
+        touch()
+        return reply
+
+    async def arequest(
+        self,
+        messages: list[dict[str, Any]],
+        options: Mapping[str, Any] | None = None,
+        tap: Tap | None = None,
+        *,
+        prompt: str | None = None,
+    ) -> Reply:
+        """`request` for asynchronous code, on any loop."""
+        await crossing.checkpoint()
+        asked = self._asked(messages, options, prompt)
+        touch()
+        with call_hooks("lm", self, asked.shown(), self.callbacks) as call:
+            await crossing.checkpoint()  # what the start hooks emitted goes out before the wait
+            reply = self._from_cache(asked)
+            if reply is None:
+                reply = await crossing.arun(
+                    lambda: self._ask(asked, tap), timeout=asked.timeout, name=f"a request to {self.model}"
+                )
+            call.outputs = _texts(reply)
+        touch()
+        return reply
+
+    async def prepare(self) -> None:
+        """Import ahead what the first request would import; on any loop, any number of times."""
+        await crossing.arun(self._engine.prepare, name="warm_up")
+
+    def copy(self, **overrides: Any) -> LM:
+        """A new LM with other arguments here and there, and an empty history.
+
+        An override of `None` takes the option away.
+        """
+        arguments: dict[str, Any] = {
+            "model": self.model,
+            "cache": self.cache,
+            "cache_in_memory": self.cache_in_memory,
+            "num_retries": self.num_retries,
+            "timeout": self.timeout,
+            "engine": self._chosen_engine,
+            "callbacks": self.callbacks,
+            **self._options,
+            **overrides,
+        }
+        return type(self)(**arguments)
+
+    def inspect_history(self, n: int = 1) -> None:
+        """Print the last `n` requests and their replies."""
+        print(shown(list(self.history)[-n:] if n > 0 else ()))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> LM:
+        return self.copy()
+
+    def __repr__(self) -> str:
+        shown_options = "".join(
+            f", {name}={value!r}" for name, value in self._options.items() if isinstance(value, Secret)
+        ) + "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
+        return f"LM({self.model!r}{shown_options})"
+
+    def _direct_tap(self) -> Tap | None:
+        make = direct_tap.get()
+        return make(self) if make is not None else None
+
+    def _asked(self, messages: list[dict[str, Any]], options: Mapping[str, Any] | None, prompt: str | None) -> Asked:
+        merged = {**self._options, **hide(dict(options or {}))}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        timeout = merged.pop("timeout", None)
+        retries = merged.pop("num_retries", self.num_retries)
+        rollout_id = merged.pop("rollout_id", None)
+        cache = bool(merged.pop("cache", self.cache))
+        in_memory = bool(merged.pop("cache_in_memory", self.cache_in_memory))
+        merged.pop("stream", None)
+        own = Timeout.of(timeout) if timeout is not None else None
+        return Asked(
+            request=LMRequest(
+                self.model,
+                messages,
+                merged,
+                engine_cache=cache and not in_memory,
+                fresh=not cache,
+                rollout_id=rollout_id,
+            ),
+            prompt=prompt,
+            key=cache_key(self.model, messages, merged, rollout_id) if cache and in_memory else None,
+            retries=retries,
+            timeout=own.over(self.timeout) if own is not None else self.timeout,
+        )
+
+    def _from_cache(self, asked: Asked) -> Reply | None:
+        if asked.key is None:
+            return None
+        reply = cache_in_force().get(asked.key)
+        if reply is None:
+            return None
+        reply.cached, reply.usage, reply.cost = True, {}, 0.0
+        self._remember(asked, reply, None)
+        return reply
+
+    async def _ask(self, asked: Asked, tap: Tap | None) -> Reply:
+        """On the loop, in a call: ask the engine and keep the reply."""
+        try:
+            reply = await ask_engine(self._engine, asked, tap)
+        except Exception as error:
+            self._remember(asked, None, f"{type(error).__name__}: {error}")
+            raise
+        if asked.key is not None:
+            cache_in_force().put(asked.key, reply)
+        self._remember(asked, reply, None)
+        return reply
+
+    def _remember(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
+        self.history.append(
+            history_entry(
+                model=self.model,
+                prompt=asked.prompt,
+                messages=asked.request.messages,
+                options=public(asked.request.options),
+                outputs=_texts(reply) if reply is not None else [],
+                usage=reply.usage if reply is not None else {},
+                cost=reply.cost if reply is not None else None,
+                cached=reply.cached if reply is not None else False,
+                error=error,
+            )
+        )
+
+
+def _messages(prompt: str | None, messages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
+    if (prompt is None) == (messages is None):
+        raise ConfigurationError('give one of the two: lm("a prompt") or lm(messages=[{"role": "user", ...}])')
+    return messages if messages is not None else [{"role": "user", "content": prompt}]
+
+
+def _texts(reply: Reply) -> list[str]:
+    return [choice.text for choice in reply.choices]
