@@ -14,7 +14,8 @@ class Review(lms.Module):
 
     async def aforward(self, topic: str) -> lms.Prediction:
         draft = await self.draft.acall(topic=topic)
-        return await self.critic.acall(text=draft.text)
+        review = await self.critic.acall(text=draft.text)
+        return lms.Prediction(text=draft.text, verdict=review.verdict, reasoning=review.reasoning)
 
 
 SCRIPT = [

@@ -22,7 +22,8 @@ class CityGuide(lms.Module):
 
     def forward(self, question: str) -> lms.Prediction:
         city = self.find(question=question).city
-        return self.write(question=question, population=self.look_up(city=city))
+        people = self.look_up(city=city)
+        return lms.Prediction(answer=self.write(question=question, population=people).answer)
 
 
 class Progress(lms.streaming.StatusMessageProvider):

@@ -63,7 +63,10 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
             )
     except LMStreamError as error:
         failure = error
-    raise without_context(failure)
+    try:
+        raise without_context(failure)
+    finally:
+        del failure  # its traceback holds this frame
 
 
 class _Attempt:

@@ -10,27 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from lmstream_sync.errors import BadRequestError, LMError, LMInterrupted, LMProtocolError
+from lmstream_sync.errors import BadRequestError, LMError, LMProtocolError
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
-from lmstream_sync.lm.failures import lm_error_for_status, translated
-from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
-from lmstream_sync.lm.litellm_quiet import hush_wrapper, no_banners, nobody_listens, silence_banners
-from lmstream_sync.lm.litellm_wire import NowOrLater, Pumped, Watched, Wire
+from lmstream_sync.lm.failures import translated
+from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache, import_for_cache
+from lmstream_sync.lm.litellm_chunks import is_whole, whole_reply
+from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners
+from lmstream_sync.lm.litellm_stream import StreamReader, in_batches, whole_as_pieces
+from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
-from lmstream_sync.lm.rehearsal import local_cost_map, rehearse
-from lmstream_sync.lm.secrets import known_secrets, reveal, scrub
+from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
+from lmstream_sync.lm.secrets import known_secrets, reveal
 from lmstream_sync.runtime.loop import at_loop_end
 
 __all__ = ["LitellmEngine"]
-
-#: Deltas that cross as one list at most, however much one read brought.
-LARGEST_BATCH = 64
 
 #: Sent where no key was given: the provider decides whether it wants one.
 _NO_KEY = "no-key"
@@ -73,6 +72,7 @@ def _internal_call_flag() -> ContextVar[bool] | None:
 
 def _first_use() -> None:
     litellm = _import_litellm()
+    import_the_largest()
     if nobody_listens(litellm, {}):
         # Not where the user has callbacks: they would hear of calls nobody made.
         with no_banners():
@@ -93,6 +93,7 @@ async def _close_clients() -> None:
 
 
 _ready = Once(_first_use)
+_cache_ready = Once(import_for_cache)
 at_loop_end(_close_clients)
 
 
@@ -115,68 +116,34 @@ class LitellmEngine:
         Raises:
             LMError: the request failed, or the reply broke off.
         """
-        litellm = _import_litellm()
-        wire = Wire()
+        litellm = await self._ready_for(request)
         response = await self._answer(litellm, request, stream=True)
         if is_whole(response):
-            yield _whole_as_pieces(litellm, response, request)
+            yield whole_as_pieces(litellm, response, request)
             return
-        wrapper = response if hasattr(response, "completion_stream") and hasattr(response, "__anext__") else None
+        wire = Wire()
+        reader = StreamReader(litellm, request, response, wire)
         failure: LMError | None = None
         try:
-            if wrapper is not None:
-                source = await _prepared(litellm, wrapper, wire, request)
-            else:
-                source = response if hasattr(response, "__aiter__") else _pumped(response, request)
-                wire.attach(source)
-            reader = ChunkReader()
-            iterator = source.__aiter__()
-            batch: list[Delta] = []
-            given: set[int] = set()
-            while True:
-                step = NowOrLater(_next(iterator))
-                try:
-                    if not step.now():
-                        if batch:
-                            yield batch
-                            batch = []
-                        chunk = await step
-                    else:
-                        chunk = step.result
-                except GeneratorExit:
-                    wire.hang_up()
-                    await step.cancel()
-                    raise
-                except Exception as error:
-                    failure = self._translated(error, request, begun=wire.begun)
-                    break
-                if chunk is _OVER:
-                    break
-                for delta in reader.read(chunk):
-                    if delta.finish_reason:
-                        given.add(delta.index)
-                    batch.append(delta)
-                if len(batch) >= LARGEST_BATCH:
-                    yield batch
-                    batch = []
-                    await asyncio.sleep(0)  # a read of many chunks must not hold up the other streams
-            if failure is None:
-                batch.extend(reader.finish())
-                batch.extend(_finish_reasons_left_out(wire, given))
-                batch.extend(_usage_at_end(wrapper))
-            if batch:
-                yield batch
-            if failure is None:
-                if wire.whole_body()[0]:
-                    yield _unlike_a_stream(litellm, wire, request)
-                elif not wire.complete(_finish_reason(wrapper)):
-                    failure = _broke_off(request, wire)
+            batches = in_batches(await reader.open(), reader.read)
+            try:
+                async for deltas in batches:
+                    yield deltas
+            finally:
+                await batches.aclose()
+            if deltas := reader.finish():
+                yield deltas
+            failure = reader.judge()
+        except Exception as error:
+            failure = self._translated(error, request, begun=reader.begun)
         finally:
             wire.hang_up()
             await _close(response)
-            del response, wrapper
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
 
     async def complete(self, request: LMRequest) -> Reply:
         """Send a request and wait for the whole reply.
@@ -184,13 +151,15 @@ class LitellmEngine:
         Raises:
             LMError: the request failed.
         """
-        litellm = _import_litellm()
+        litellm = await self._ready_for(request)
         response = await self._answer(litellm, request, stream=False)
         reply = whole_reply(response, request.model)
         if reply is None:
             raise LMProtocolError(
                 f"{request.model}: the reply is not what it says it is: it has no choices", model=request.model
             )
+        if from_litellms_cache(response):
+            reply.usage = dict(NOTHING_SENT)
         reply.cost = self.price(request.model, reply.usage)
         return reply
 
@@ -213,6 +182,12 @@ class LitellmEngine:
             return None
         return float(sum(parts))
 
+    async def _ready_for(self, request: LMRequest) -> ModuleType:
+        litellm = _import_litellm()
+        if request.engine_cache or getattr(litellm, "cache", None) is not None:
+            await _cache_ready.wait()
+        return litellm
+
     async def _answer(self, litellm: ModuleType, request: LMRequest, *, stream: bool) -> Any:
         """What `acompletion` gives, asked again without what this endpoint refuses."""
         endpoint = (request.model, str(request.options.get("api_base") or request.options.get("base_url") or ""))
@@ -229,7 +204,10 @@ class LitellmEngine:
                 _remember(self._refuses_usage, endpoint)
             else:
                 break
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure
 
     def _translated(self, error: BaseException, request: LMRequest, *, begun: bool) -> LMError:
         if isinstance(error, LMError):
@@ -257,7 +235,7 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     """The one place where secrets are revealed; no error of ours is raised from this frame."""
     import httpx  # litellm has brought it
 
-    options: dict[str, Any] = {**reveal(request.options), **_cache_options(litellm, request)}
+    options: dict[str, Any] = {**reveal(request.options), **cache_options(litellm, request)}
     options.pop("max_retries", None)
     if no_key and not options.get("api_key"):
         options["api_key"] = _NO_KEY
@@ -283,160 +261,6 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     finally:
         if flag is not None and token is not None:
             flag.reset(token)
-
-
-def _cache_options(litellm: ModuleType, request: LMRequest) -> dict[str, Any]:
-    """What tells litellm's cache whether this request is its business."""
-    if request.engine_cache:
-        if getattr(litellm, "cache", None) is None:
-            # Asked only where a request says so: plain litellm beside us is not cached by it.
-            vars(litellm)["cache"] = litellm.Cache(type="local", mode="default_off")
-        namespace = {} if request.rollout_id is None else {"namespace": f"rollout-{request.rollout_id}"}
-        return {"caching": True, "cache": {"use-cache": True, **namespace}}
-    if getattr(litellm, "cache", None) is not None and (request.fresh or request.rollout_id is not None):
-        return {"caching": False, "cache": {"no-cache": True, "no-store": True}}
-    return {}
-
-
-_OVER: Any = object()
-
-
-async def _next(iterator: Any) -> Any:
-    with no_banners():
-        try:
-            return await iterator.__anext__()
-        except StopAsyncIteration:
-            return _OVER
-
-
-async def _prepared(litellm: ModuleType, wrapper: Any, wire: Wire, request: LMRequest) -> Any:
-    """litellm's stream wrapper, with our eyes and ears in it."""
-    quiet = nobody_listens(litellm, {**request.options, **_cache_options(litellm, request)})
-    hush_wrapper(litellm, wrapper, quiet)
-    if wrapper.completion_stream is None and getattr(wrapper, "make_call", None) is not None:
-        await wrapper.fetch_stream()  # some providers' requests are sent with the first read
-    inner = wrapper.completion_stream
-    wire.attach(inner)
-    if inner is not None and not isinstance(inner, (str, bytes)):
-        if not hasattr(inner, "__aiter__"):
-            inner = Pumped(inner)
-        wrapper.completion_stream = Watched(inner, wire)
-    original: Callable[..., Coroutine[Any, Any, Any]] | None = getattr(wrapper, "_finalize_completed_stream", None)
-    if original is not None:
-
-        async def ended(cache_hit: bool) -> Any:
-            if not wrapper.sent_last_chunk:
-                if wire.whole_body()[0] or not wire.complete(_finish_reason(wrapper)):
-                    raise StopAsyncIteration  # before litellm invents a finish reason
-            elif quiet:
-                raise StopAsyncIteration
-            return await original(cache_hit=cache_hit)
-
-        wrapper._finalize_completed_stream = ended
-    return wrapper
-
-
-def _finish_reason(wrapper: Any) -> object:
-    """What litellm read in the provider's chunks."""
-    return getattr(wrapper, "received_finish_reason", None) or getattr(wrapper, "intermittent_finish_reason", None)
-
-
-def _usage_at_end(wrapper: Any) -> list[Delta]:
-    """The provider's usage, which litellm strips from the chunks and keeps for its log."""
-    reported = [chunk for chunk in getattr(wrapper, "chunks", ()) if getattr(chunk, "usage", None) is not None]
-    if not reported:
-        return []
-    with suppress(Exception):
-        final = wrapper.model_response_creator()
-        final.usage = reported[-1].usage
-        deltas = ChunkReader().read(final)
-        return [delta for delta in deltas if delta.usage]
-    return []
-
-
-def _pumped(response: Any, request: LMRequest) -> Pumped:
-    if response is None or not (hasattr(response, "__iter__") or hasattr(response, "__next__")):
-        raise LMProtocolError(
-            f"{request.model}: litellm.acompletion gave {type(response).__name__}, which is no stream and no response",
-            model=request.model,
-        )
-    return Pumped(response)
-
-
-def _whole_as_pieces(litellm: ModuleType, response: Any, request: LMRequest) -> list[Delta]:
-    """A whole response as the pieces of a stream, with raw chunks as a stream has them."""
-    reply = whole_reply(response, request.model)
-    if reply is None:
-        raise LMProtocolError(
-            f"{request.model}: the reply is not what it says it is: it has no choices", model=request.model
-        )
-    deltas: list[Delta] = []
-    for choice in reply.choices:
-        raw = litellm.ModelResponseStream(
-            model=request.model,
-            choices=[
-                {
-                    "index": choice.index,
-                    "delta": {
-                        "role": "assistant",
-                        "content": choice.text,
-                        "reasoning_content": choice.reasoning,
-                        "tool_calls": [{"index": i, **call} for i, call in enumerate(choice.tool_calls)] or None,
-                    },
-                    "finish_reason": choice.finish_reason,
-                }
-            ],
-        )
-        deltas.append(
-            Delta(
-                content=choice.text,
-                reasoning=choice.reasoning,
-                index=choice.index,
-                finish_reason=choice.finish_reason,
-                tool_calls=tuple({"index": i, **call} for i, call in enumerate(choice.tool_calls)),
-                refusal=choice.refusal,
-                usage=reply.usage or None,
-                raw=raw,
-            )
-        )
-    return deltas
-
-
-def _finish_reasons_left_out(wire: Wire, given: set[int]) -> list[Delta]:
-    return [
-        Delta(index=index, finish_reason=reason)
-        for index, reason in wire.finish_reasons().items()
-        if index not in given
-    ]
-
-
-def _unlike_a_stream(litellm: ModuleType, wire: Wire, request: LMRequest) -> list[Delta]:
-    """What came where a stream was asked for: a whole response is taken, all else is an error."""
-    _, body = wire.whole_body()
-    if is_whole(body):
-        return _whole_as_pieces(litellm, body, request)
-    error = body.get("error") if isinstance(body, dict) else None
-    if error is not None:
-        code = error.get("code") if isinstance(error, dict) else None
-        words = error.get("message") if isinstance(error, dict) else error
-        status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() else None
-        kind = lm_error_for_status(status)
-        said = scrub(str(words), known_secrets(request.options))
-        raise kind(f"{request.model}: {said}", status_code=status, model=request.model)
-    raise LMProtocolError(
-        f"{request.model}: the reply is not what it says it is: a stream of events was asked for, and "
-        f"{'JSON without choices' if body is not None else 'something else'} came; look at api_base",
-        model=request.model,
-    )
-
-
-def _broke_off(request: LMRequest, wire: Wire) -> LMError:
-    model = request.model
-    if not wire.begun:
-        return LMInterrupted(f"{model}: the reply broke off: the provider sent nothing", model=model)
-    return LMInterrupted(
-        f"{model}: the reply broke off: its stream ended with neither a finish reason nor [DONE]", model=model
-    )
 
 
 async def _close(response: Any) -> None:

@@ -67,6 +67,7 @@ class Wire:
         self._begun: set[int] = set()
         self._finished: dict[int, str] = {}
         self.chunks = 0
+        self.usage_reported = False
 
     def attach(self, stream: Any) -> None:
         """Look for the response beneath a stream, and watch its bytes from here on."""
@@ -104,17 +105,15 @@ class Wire:
     def saw_chunk(self, chunk: Any) -> None:
         """The provider's own chunk passed, before litellm made its own of it."""
         self.chunks += 1
+        usage = chunk.get("usage") if isinstance(chunk, dict) else getattr(chunk, "usage", None)
+        if usage is not None:
+            self.usage_reported = True
         for choice in getattr(chunk, "choices", None) or ():
             index = getattr(choice, "index", 0) or 0
             if reason := getattr(choice, "finish_reason", None):
                 self._finished[index] = str(reason)
             else:
                 self._begun.add(index)
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything that is a reply came."""
-        return self.chunks > 0
 
     def complete(self, finish_reason: object) -> bool:
         """Whether the reply was whole when its stream ended.

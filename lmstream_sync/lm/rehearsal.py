@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-__all__ = ["local_cost_map", "rehearse"]
+__all__ = ["import_the_largest", "local_cost_map", "rehearse"]
 
 _CHUNK = (
     b'data: {"id":"0","object":"chat.completion.chunk","created":0,"model":"m","choices":'
@@ -34,6 +35,25 @@ _WHOLE: dict[str, Any] = {
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
 _COST_MAP = "LITELLM_LOCAL_MODEL_COST_MAP"
+
+
+# Most of what a first call imports, for where it cannot be gone through.
+_LARGEST = (
+    "openai.resources.chat.completions",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm._service_logger",
+    "litellm.llms.litellm_proxy.chat.transformation",
+    "litellm.llms.edenai.chat.transformation",
+    "litellm.llms.fal_ai.chat.transformation",
+    "litellm.llms.custom_httpx.aiohttp_transport",
+)
+
+
+def import_the_largest() -> None:
+    """Import by name most of what a first call imports."""
+    for name in _LARGEST:
+        with contextlib.suppress(Exception):  # another version of litellm may not have it
+            importlib.import_module(name)
 
 
 @contextlib.contextmanager

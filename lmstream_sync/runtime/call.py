@@ -194,6 +194,8 @@ class Call:
         self.clocks.stop()
         _running.pop(self.id, None)
         self._task = None
+        if self.thread.ending:
+            return  # with the interpreter: whoever waits is a daemon thread, which need not hear of it
         if not self._ok:
             # Its error keeps the frames of the program, and with them the streams it had open.
             self._stop_children()
@@ -232,6 +234,7 @@ class Call:
         if self._task is not None and self._task.done():
             return
         self.error = error
+        self.ended_at = time.monotonic()
         self.reason = "failed"
         self.stopping = True
         if self.channel is not None:
@@ -240,7 +243,6 @@ class Call:
         if self.channel is None:
             # A plain call has no reader to tell but the one who waits for `done`; a worker
             # that cannot be interrupted must not hold him.
-            self.ended_at = time.monotonic()
             self.done.set()
             callbacks, self._when_done = self._when_done, []
             for fn in callbacks:
@@ -262,9 +264,7 @@ class Call:
         for child in list(self._children):
             child.stop("left")
 
-    def run_sub_task(
-        self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]
-    ) -> asyncio.Task[Any]:
+    def run_sub_task(self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
         """Run what a worker of this call asked for; it is stopped with the call."""
         task = asyncio.ensure_future(coroutine)
         assert isinstance(task, asyncio.Task)

@@ -50,9 +50,9 @@ def run(make: Callable[[], Awaitable[T]], *, instead: str, timeout: Timeout | No
 
 
 def _run_call(call: Call) -> Any:
-    call.start()
     watch = Watch(call)
-    try:
+    try:  # from here on: Ctrl-C may come anywhere
+        call.start()
         while not call.done.wait(watch.slice()):
             watch.look()
     except BaseException:
@@ -114,9 +114,9 @@ def run_in_call(call: Call, make: Callable[[], Awaitable[Any]]) -> Any:
     call.check_stopped()
     watch = Watch(call)
     meeting = _Meeting(call, make)
-    if not call.thread.post(meeting.begin):
-        watch.look()
     try:
+        if not call.thread.post(meeting.begin):
+            watch.look()
         while not meeting.came.wait(watch.slice()):
             watch.look()
     except BaseException:
@@ -150,8 +150,8 @@ async def arun(make: Callable[[], Awaitable[T]], *, timeout: Timeout | None = No
         return cast(T, meeting.result())
     call = Call(lambda _: make(), None, timeout_in_force(timeout), name)
     call.thread.post(call.when_done, tell)
-    call.start()
     try:
+        call.start()
         await _wait_looking(came, call)
     except BaseException:
         call.request_stop("left")

@@ -46,7 +46,8 @@ class LoopThread:
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
-        self._stopping = False
+        #: Whether it ends with the interpreter.
+        self.ending = False
 
     def start(self) -> None:
         """Start the thread; call once, from the thread that made this object."""
@@ -92,7 +93,7 @@ class LoopThread:
         self.ident = threading.get_ident()
         self.loop.call_soon(self._ready.set)
         try:
-            while not self._stopping:
+            while not self.ending:
                 try:
                     self.loop.run_forever()
                 except (SystemExit, KeyboardInterrupt) as error:
@@ -127,7 +128,7 @@ class LoopThread:
 
     def stop(self, seconds: float) -> None:
         """End the loop, waiting for it that long at most."""
-        self._stopping = True
+        self.ending = True
         if self.post(self.loop.stop):
             self._ended.wait(seconds)
 

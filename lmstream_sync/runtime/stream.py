@@ -16,7 +16,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
 
-from lmstream_sync.errors import LMStreamError, Stopped, StreamCancelled, StreamClosed, StreamError, StreamForked, StreamTimeout
+from lmstream_sync.errors import (
+    LMStreamError,
+    Stopped,
+    StreamCancelled,
+    StreamClosed,
+    StreamError,
+    StreamForked,
+    StreamTimeout,
+)
 from lmstream_sync.events import StatusMessage
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call, Own, current_call

@@ -53,7 +53,7 @@ async def in_worker(fn: Callable[[], T], *, name: str = "") -> T:
         if call is not None:
             call.busy_with.pop(token, None)
     ok, value = came.result()
-    del came  # else the error would hold this frame, which holds the error
+    came = loop.create_future()  # else the error would hold this frame, which holds the error
     if cancelled:
         raise asyncio.CancelledError
     if ok:

@@ -2,7 +2,7 @@
 
     python -m lmstream_sync.testing --reply "To get to the other side." --cut 4 --delay 0.02
 
-Prints the address to give as `api_base`, and serves until Ctrl-C. `GET /_counts` and
+Prints the address to give as `api_base`, and serves until Ctrl-C. `GET /_stats` and
 `GET /_requests` tell what it has seen, `POST /_release` ends its stalls.
 """
 

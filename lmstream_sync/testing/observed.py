@@ -121,3 +121,11 @@ class ObservedServer(ABC):
             TimeoutError: they do not, in `timeout` seconds.
         """
         self.wait_until(lambda counts: counts.stalled >= n, timeout)
+
+    def wait_until_idle(self, timeout: float = 5.0) -> None:
+        """Wait until no reply is under way.
+
+        Raises:
+            TimeoutError: one still is, after `timeout` seconds.
+        """
+        self.wait_until(lambda counts: counts.open_streams == 0, timeout)

@@ -22,8 +22,7 @@ def scripted_lm() -> Iterator[ScriptedLM]:
             events = read_sse(client.get("/ask?question=six+times+seven").data)
             assert events[-1] == {"prediction": {"answer": "42"}}
 
-    See `lmstream_sync.testing.ScriptedLM`. It is put in place with `lms.context`: threads
-    that the test starts itself do not see it; give them `scripted_lm.lm`.
+    See `lmstream_sync.testing.ScriptedLM`.
     """
     from lmstream_sync.settings import settings
     from lmstream_sync.testing.scripted_lm import ScriptedLM
@@ -31,5 +30,12 @@ def scripted_lm() -> Iterator[ScriptedLM]:
 
     with ScriptedServer() as server:
         scripted = ScriptedLM(server)
-        with settings.context(lm=scripted.lm):
-            yield scripted
+        before = settings.process_wide("lm")
+        # In the context, where it wins over what the code under test configures; and for
+        # the process, because a view under test may run in threads of a server.
+        settings.configure(lm=scripted.lm)
+        try:
+            with settings.context(lm=scripted.lm):
+                yield scripted
+        finally:
+            settings.configure(lm=before)

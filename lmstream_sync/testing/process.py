@@ -105,7 +105,7 @@ class ServerProcess(ObservedServer):
     @property
     def counts(self) -> Counts:
         """All counters at one moment."""
-        return Counts(**self._ask("GET", "/_counts"))
+        return Counts(**self._ask("GET", "/_stats"))
 
     @property
     def requests(self) -> list[Request]:

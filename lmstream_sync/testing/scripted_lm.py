@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from typing import Any
+from typing import Any, cast
 
 from lmstream_sync.adapters import Adapter, ChatAdapter
 from lmstream_sync.callbacks import BaseCallback
@@ -12,6 +12,7 @@ from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm import LM
 from lmstream_sync.settings import settings
 from lmstream_sync.signatures import InputField, OutputField, Signature
+from lmstream_sync.signatures.signature import SignatureMeta
 from lmstream_sync.testing.reply import Reply, Request
 from lmstream_sync.testing.server import ScriptedServer
 
@@ -104,4 +105,5 @@ class _AdapterInUse(BaseCallback):
 def _written(adapter: Adapter, values: dict[str, Any]) -> str:
     fields: dict[str, Any] = {"request": (str, InputField())}
     fields |= {name: (type(value), OutputField()) for name, value in values.items()}
-    return adapter.render(Signature(fields), values)
+    # To type checkers a call of `Signature` gives an instance.
+    return adapter.render(cast(SignatureMeta, Signature(fields)), values)

@@ -88,7 +88,7 @@ class Serving:
         if request.method == "GET" and path == "/models":
             model = {"id": "scripted", "object": "model", "created": 0, "owned_by": "lmstream_sync"}
             return _json({"object": "list", "data": [model]})
-        if request.method == "GET" and path == "/_counts":
+        if request.method == "GET" and path == "/_stats":
             return _json(dataclasses.asdict(self._tally.counts))
         if request.method == "GET" and path == "/_requests":
             return _json([dataclasses.asdict(each) for each in self._tally.requests])

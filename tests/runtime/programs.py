@@ -51,9 +51,7 @@ def stream_of_call(
     return EventStream(Call(run, Channel(queue_size), timeout or Timeout(), "the program"))
 
 
-def stream_of_function(
-    fn: Callable[[], Any], *, queue_size: int = 32, timeout: Timeout | None = None
-) -> EventStream:
+def stream_of_function(fn: Callable[[], Any], *, queue_size: int = 32, timeout: Timeout | None = None) -> EventStream:
     """A stream of a synchronous function, which runs in a worker and emits its events."""
 
     async def run(call: Call) -> Any:

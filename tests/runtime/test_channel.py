@@ -15,12 +15,12 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
 from tests.runtime.programs import (
     SOON,
+    in_thread,
     let_the_loop_settle,
     stream,
     stream_of_call,
     stream_of_function,
     wait_until_waiting,
-    in_thread,
 )
 
 SIZES = [1, 2, 3, 5, 32]

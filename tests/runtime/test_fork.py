@@ -81,7 +81,9 @@ def test_a_stream_opened_before_raises_stream_forked_in_the_child() -> None:
         def child():
             global dropped
             for events in (unread, read):
-                for ask in (lambda: next(events), events.peek, events.result, lambda: asyncio.run(AsyncStream(events).__anext__())):
+                async def read_asynchronously():
+                    await AsyncStream(events).__anext__()
+                for ask in (events.__next__, events.peek, events.result, lambda: asyncio.run(read_asynchronously())):
                     try:
                         while True:
                             ask()

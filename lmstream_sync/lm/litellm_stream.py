@@ -1,0 +1,253 @@
+"""Reads one stream that litellm gave: its chunks to deltas, and whether it came to its end.
+
+Knows litellm by the module object that it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
+from lmstream_sync.lm.engine import Delta, LMRequest
+from lmstream_sync.lm.failures import lm_error_for_status
+from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
+from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
+from lmstream_sync.lm.litellm_quiet import hush_wrapper, no_banners, nobody_listens
+from lmstream_sync.lm.litellm_wire import NowOrLater, Pumped, Watched, Wire
+from lmstream_sync.lm.secrets import known_secrets, scrub
+
+__all__ = ["LARGEST_BATCH", "StreamReader", "in_batches", "whole_as_pieces"]
+
+#: Chunks that cross as one list at most, however much one read brought.
+LARGEST_BATCH = 64
+
+_OVER: Any = object()
+
+
+async def in_batches(iterator: Any, read: Callable[[Any], list[Delta]]) -> AsyncGenerator[list[Delta], None]:
+    """The deltas of an asynchronous iterator's chunks, in lists of what came without waiting.
+
+    Each chunk is read at once: some sources give the same object again, changed.
+    """
+    batch: list[Delta] = []
+    while True:
+        step = NowOrLater(_next(iterator))
+        try:
+            if step.now():
+                item = step.result
+            else:
+                if batch:
+                    yield batch
+                    batch = []
+                item = await step
+        except GeneratorExit:
+            await step.cancel()
+            raise
+        except Exception as error:
+            failure = error
+            break
+        if item is _OVER:
+            if batch:
+                yield batch
+            return
+        batch += read(item)
+        if len(batch) >= LARGEST_BATCH:
+            yield batch
+            batch = []
+            await asyncio.sleep(0)  # a read of many chunks must not hold up the other streams
+    # What came before an error is given first.
+    if batch:
+        yield batch
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback holds this frame
+
+
+async def _next(iterator: Any) -> Any:
+    with no_banners():
+        try:
+            return await iterator.__anext__()
+        except StopAsyncIteration:
+            return _OVER
+
+
+class StreamReader:
+    """One stream, from `open` to `judge`.
+
+    Args:
+        litellm: the module.
+        request: what was asked.
+        response: what `acompletion` gave: litellm's wrapper, or what a stand-in makes of it.
+        wire: what lies beneath; filled in by `open`.
+    """
+
+    def __init__(self, litellm: ModuleType, request: LMRequest, response: Any, wire: Wire) -> None:
+        self._litellm = litellm
+        self._request = request
+        self._response = response
+        self._wire = wire
+        self._is_wrapper = hasattr(response, "completion_stream") and hasattr(response, "__anext__")
+        self._chunks = ChunkReader()
+        self._given: set[int] = set()
+        #: Whether anything of the reply came.
+        self.begun = False
+
+    async def open(self) -> Any:
+        """The asynchronous iterator to read, with our eyes and ears in it."""
+        response = self._response
+        if self._is_wrapper:
+            await self._open_wrapper()
+        elif not hasattr(response, "__aiter__"):
+            if response is None or not hasattr(response, "__iter__"):
+                raise LMProtocolError(
+                    f"{self._request.model}: litellm.acompletion gave {type(response).__name__}, "
+                    "which is no stream and no response",
+                    model=self._request.model,
+                )
+            response = Pumped(response)
+        else:
+            self._wire.attach(response)
+        return response.__aiter__()
+
+    async def _open_wrapper(self) -> None:
+        wrapper, wire = self._response, self._wire
+        quiet = nobody_listens(self._litellm, {**self._request.options, **cache_options(self._litellm, self._request)})
+        hush_wrapper(self._litellm, wrapper, quiet)
+        if wrapper.completion_stream is None and getattr(wrapper, "make_call", None) is not None:
+            await wrapper.fetch_stream()  # some providers' requests are sent with the first read
+        inner = wrapper.completion_stream
+        wire.attach(inner)
+        if inner is not None and not isinstance(inner, (str, bytes)):
+            wrapper.completion_stream = Watched(inner if hasattr(inner, "__aiter__") else Pumped(inner), wire)
+        finalize: Callable[..., Coroutine[Any, Any, Any]] | None = getattr(wrapper, "_finalize_completed_stream", None)
+        if finalize is None:
+            return
+
+        async def ended(cache_hit: bool) -> Any:
+            if not wrapper.sent_last_chunk:
+                if wire.whole_body()[0] or not wire.complete(_finish_reason(wrapper)):
+                    raise StopAsyncIteration  # before litellm invents a finish reason
+            elif quiet:
+                raise StopAsyncIteration
+            return await finalize(cache_hit=cache_hit)
+
+        wrapper._finalize_completed_stream = ended
+
+    def read(self, chunk: Any) -> list[Delta]:
+        """The deltas of a chunk."""
+        self.begun = True
+        deltas = self._chunks.read(chunk)
+        for position, delta in enumerate(deltas):
+            if delta.finish_reason:
+                self._given.add(delta.index)
+            if delta.usage and self._is_wrapper and not self._wire.usage_reported:
+                deltas[position] = replace(delta, usage=None)  # litellm counted for itself
+        return deltas
+
+    def finish(self) -> list[Delta]:
+        """What is left when the stream ended: what litellm kept to itself, or a whole response.
+
+        Raises:
+            LMError: something else came.
+        """
+        if self._wire.whole_body()[0]:
+            return self._unlike_a_stream()
+        deltas = self._chunks.finish()
+        for index, reason in self._wire.finish_reasons().items():
+            if index not in self._given:  # litellm gives on that of one choice only
+                deltas.append(Delta(index=index, finish_reason=reason))
+        if self._is_wrapper and self._wire.usage_reported:
+            deltas += _usage_at_end(self._response)
+        if from_litellms_cache(self._response):
+            deltas.append(Delta(usage=dict(NOTHING_SENT)))
+        return deltas
+
+    def judge(self) -> LMError | None:
+        """The error, where the stream ended before the reply did."""
+        if self._wire.whole_body()[0] or self._wire.complete(_finish_reason(self._response)):
+            return None
+        model = self._request.model
+        if not self.begun:
+            return LMInterrupted(f"{model}: the reply broke off: the provider sent nothing", model=model)
+        return LMInterrupted(
+            f"{model}: the reply broke off: its stream ended with neither a finish reason nor [DONE]", model=model
+        )
+
+    def _unlike_a_stream(self) -> list[Delta]:
+        """A whole response is taken where a stream was asked for; all else is an error."""
+        model = self._request.model
+        _, body = self._wire.whole_body()
+        if is_whole(body):
+            return whole_as_pieces(self._litellm, body, self._request)
+        error = body.get("error") if isinstance(body, dict) else None
+        if error is not None:
+            code = error.get("code") if isinstance(error, dict) else None
+            words = error.get("message") if isinstance(error, dict) else error
+            status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() else None
+            said = scrub(str(words), known_secrets(self._request.options))
+            raise lm_error_for_status(status)(f"{model}: {said}", status_code=status, model=model)
+        what = "JSON without choices" if body is not None else "something else"
+        raise LMProtocolError(
+            f"{model}: the reply is not what it says it is: a stream of events was asked for, and {what} came; "
+            "look at api_base",
+            model=model,
+        )
+
+
+def _finish_reason(wrapper: Any) -> object:
+    """What litellm read in the provider's chunks."""
+    return getattr(wrapper, "received_finish_reason", None) or getattr(wrapper, "intermittent_finish_reason", None)
+
+
+def _usage_at_end(wrapper: Any) -> list[Delta]:
+    """The provider's usage, which litellm strips from the chunks and keeps for its log."""
+    reported = [chunk for chunk in getattr(wrapper, "chunks", ()) if getattr(chunk, "usage", None) is not None]
+    if not reported:
+        return []
+    with suppress(Exception):
+        final = wrapper.model_response_creator()
+        final.usage = reported[-1].usage
+        return [delta for delta in ChunkReader().read(final) if delta.usage]
+    return []
+
+
+def whole_as_pieces(litellm: ModuleType, response: Any, request: LMRequest) -> list[Delta]:
+    """A whole response as the pieces of a stream, with raw chunks as a stream has them.
+
+    Raises:
+        LMProtocolError: it has no choices.
+    """
+    reply = whole_reply(response, request.model)
+    if reply is None:
+        raise LMProtocolError(
+            f"{request.model}: the reply is not what it says it is: it has no choices", model=request.model
+        )
+    deltas: list[Delta] = []
+    for choice in reply.choices:
+        calls = [{"index": position, **call} for position, call in enumerate(choice.tool_calls)]
+        message = {
+            "role": "assistant",
+            "content": choice.text,
+            "reasoning_content": choice.reasoning,
+            "tool_calls": calls or None,
+        }
+        piece = {"index": choice.index, "delta": message, "finish_reason": choice.finish_reason}
+        deltas.append(
+            Delta(
+                content=choice.text,
+                reasoning=choice.reasoning,
+                index=choice.index,
+                finish_reason=choice.finish_reason,
+                tool_calls=tuple(calls),
+                refusal=choice.refusal,
+                usage=reply.usage or None,
+                raw=litellm.ModelResponseStream(model=request.model, choices=[piece]),
+            )
+        )
+    return deltas

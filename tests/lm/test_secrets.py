@@ -1,0 +1,157 @@
+"""Keys: known by name, found in texts, shown to nobody."""
+
+from __future__ import annotations
+
+import copy
+import traceback
+
+import pytest
+
+from lmstream_sync.errors import AuthenticationError, LMConnectionError, LMStreamError
+from lmstream_sync.lm import LM
+from lmstream_sync.lm.cache import cache_key
+from lmstream_sync.lm.failures import translated
+from lmstream_sync.lm.secrets import Secret, hide, is_secret_name, known_secrets, public, reveal, scrub
+from lmstream_sync.testing import Reply, ScriptedServer
+
+KEY = "sk-very-secret-0123456789"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api_key", "API_KEY", "x-api-key", "OPENAI_API_KEY", "aws_secret_access_key", "aws_session_token", "Authorization"]
+    + ["azure_ad_token", "token", "password", "vertex_credentials", "hf_token", "Cookie", "client_secret"],
+)
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["max_tokens", "max_completion_tokens", "temperature", "api_base", "model", "prompt_cache_key", "logit_bias"]
+)
+def test_names_of_other_things(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_a_secret_shows_itself_to_nobody() -> None:
+    secret = Secret(KEY)
+    assert KEY not in f"{secret} {secret!r} {[secret]} {secret:>10} {secret!s}"
+    assert secret.reveal() == KEY
+    assert copy.deepcopy(secret) == secret
+
+
+def test_options_are_hidden_at_any_depth_and_come_back_whole() -> None:
+    options = {"api_key": KEY, "top_p": 1, "extra_headers": {"Authorization": f"Bearer {KEY}", "X-Team": "a"}}
+    hidden = hide(options)
+    assert KEY not in repr(hidden)
+    assert public(hidden) == {"top_p": 1, "extra_headers": {"X-Team": "a"}}
+    assert reveal(hidden) == options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Incorrect API key provided: {KEY}.",
+        f"Authorization: Bearer {KEY}",
+        f"https://host/v1?key={KEY}&alt=sse",
+        f"https://user:{KEY}@host/v1",
+    ],
+)
+def test_a_known_secret_is_taken_out_of_a_text(text: str) -> None:
+    assert KEY not in scrub(text, known_secrets(hide({"api_key": KEY})))
+
+
+@pytest.mark.parametrize(
+    "text", ["sk-proj-abc****xyz", "AIzaSyA1234567890", "Bearer abcdef123456", "hf_abcdefgh", "://me:pw123@host"]
+)
+def test_what_looks_like_a_secret_is_taken_out_too(text: str) -> None:
+    assert text not in scrub(f"provider said {text} is wrong", ())
+
+
+def test_keys_of_the_environment_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PROVIDER_API_KEY", "environment-value-1")
+    assert scrub("you sent environment-value-1", known_secrets({})) == "you sent ***"
+
+
+def test_no_key_in_repr_kwargs_and_cache_key() -> None:
+    lm = LM("openai/x", api_key=KEY, api_base="https://me:hunter22@host/v1", extra_headers={"Authorization": KEY})
+    assert KEY not in f"{lm!r}{lm.kwargs}{vars(lm)}"
+    assert "hunter22" not in repr(lm)
+    one = cache_key("m", [], hide({"api_key": KEY, "top_p": 1}), None)
+    assert one == cache_key("m", [], hide({"api_key": "another", "top_p": 1}), None)
+
+
+def everything_shown(error: BaseException) -> str:
+    """What a debug page prints: the chain, and the locals of every frame in it."""
+    shown = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is None or link in seen:
+            continue
+        seen.append(link)
+        shown += repr(link) + repr(vars(link))
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if "lmstream_sync" in frame.f_code.co_filename and "testing" not in frame.f_code.co_filename:
+                shown += repr(frame.f_locals)
+            else:
+                assert "site-packages" not in frame.f_code.co_filename or "tenacity" in frame.f_code.co_filename
+        waiting += [link.__cause__, link.__context__]
+    return shown
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_refused_key_is_nowhere_in_the_error(streamed: bool) -> None:
+    body = {"error": {"message": f"Incorrect API key provided: {KEY}", "code": "invalid_api_key"}}
+    with ScriptedServer(Reply(status=401, body=body)) as server:
+        lm = LM("openai/x", api_key=KEY, api_base=server.url, cache=False)
+        with pytest.raises(AuthenticationError) as caught:
+            lm.request([{"role": "user", "content": "q"}], {}, _Tap() if streamed else None)
+        assert caught.value.status_code == 401
+        assert caught.value.__cause__ is not None
+        assert KEY not in everything_shown(caught.value)
+        assert KEY not in repr(list(lm.history))
+
+
+def test_an_unreachable_server_shows_no_key_either() -> None:
+    lm = LM("openai/x", api_key=KEY, api_base=f"http://127.0.0.1:9/v1?key={KEY}", cache=False, num_retries=0)
+    with pytest.raises(LMConnectionError) as caught:
+        lm("q")
+    assert KEY not in everything_shown(caught.value)
+
+
+def test_a_deadline_has_no_foreign_frames_behind_it() -> None:
+    from lmstream_sync.runtime.timeout import Timeout
+
+    with ScriptedServer(Reply("late", stall_after=0)) as server:
+        lm = LM("openai/x", api_key=KEY, api_base=server.url, cache=False, timeout=Timeout(first=0.2))
+        with pytest.raises(LMStreamError) as caught:
+            lm("q")
+        assert caught.value.__context__ is None and caught.value.__cause__ is None
+        assert KEY not in everything_shown(caught.value)
+
+
+def test_causes_are_copies_without_traceback_request_and_response() -> None:
+    class Foreign(Exception):
+        def __init__(self) -> None:
+            super().__init__(f"key {KEY}")
+            self.request = {"headers": KEY}
+
+    try:
+        try:
+            raise Foreign
+        except Foreign as inner:
+            raise ValueError(f"outer {KEY}") from inner
+    except ValueError as error:
+        ours = translated(error, model="p/m", secrets=[KEY], begun=False)
+    cause = ours.__cause__
+    assert cause is not None and type(cause).__name__ == "ValueError" and cause.__traceback__ is None
+    assert type(cause.__cause__).__name__ == "Foreign" and not hasattr(cause.__cause__, "request")
+    assert KEY not in everything_shown(ours)
+
+
+class _Tap:
+    async def feed(self, deltas: object) -> None: ...
+
+    async def end(self, reply: object) -> None: ...
