@@ -43,10 +43,9 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture(params=[{}, {"async_streaming": True}], ids=["stream", "async stream"])
-def how(request: pytest.FixtureRequest) -> dict[str, Any]:
+def how(request: pytest.FixtureRequest) -> Any:
     """Both ways to be read by `async for`."""
-    chosen: dict[str, Any] = request.param
-    return chosen
+    return request.param
 
 
 async def read(output: AsyncIterator[Any]) -> tuple[list[Any], Any]:
@@ -60,7 +59,7 @@ async def read(output: AsyncIterator[Any]) -> tuple[list[Any], Any]:
     return events, return_value
 
 
-def test_basic(server: ScriptedServer, how: dict[str, Any]) -> None:
+def test_basic(server: ScriptedServer, how: Any) -> None:
     program = lms.streamify(lms.Predict("q->a"), **how)
 
     async def use_streaming() -> tuple[list[Any], Any]:
@@ -75,7 +74,7 @@ def test_basic(server: ScriptedServer, how: dict[str, Any]) -> None:
     assert text == reply(a=ANSWER)
 
 
-def test_custom_status_message_provider(server: ScriptedServer, how: dict[str, Any]) -> None:
+def test_custom_status_message_provider(server: ScriptedServer, how: Any) -> None:
     class MyStatusMessageProvider(StatusMessageProvider):
         def module_start_status_message(self, instance: Any, inputs: dict[str, Any]) -> str:
             return "Predicting..."
@@ -112,7 +111,7 @@ def test_custom_status_message_provider(server: ScriptedServer, how: dict[str, A
         assert [event.message for event in events if isinstance(event, lms.StatusMessage)] == expected
 
 
-def test_stream_listeners(server: ScriptedServer, how: dict[str, Any]) -> None:
+def test_stream_listeners(server: ScriptedServer, how: Any) -> None:
     predict = lms.Predict("question->answer, reasoning")
     stream_listeners = [
         lms.streaming.StreamListener(signature_field_name="answer"),

@@ -5,6 +5,7 @@ Knows litellm by the module object that it is given.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 from types import ModuleType
@@ -13,7 +14,7 @@ from typing import Any
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.usage import COUNTS
 
-__all__ = ["NOTHING_SENT", "cache_options", "from_litellms_cache", "import_for_cache"]
+__all__ = ["NOTHING_SENT", "cache_options", "from_litellms_cache", "import_for_cache", "let_it_write"]
 
 #: The usage of a reply that came from the cache.
 NOTHING_SENT: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "cost": 0.0}
@@ -50,6 +51,15 @@ def import_for_cache() -> None:
         stand_in = ModuleType(_ON_A_HIT)
         vars(stand_in)["CachedAnthropicMessagesStreamIterator"] = type("CachedAnthropicMessagesStreamIterator", (), {})
         sys.modules.setdefault(_ON_A_HIT, stand_in)
+
+
+async def let_it_write() -> None:
+    """Give litellm the turns in which its own tasks put a reply into a cache in memory.
+
+    Else the same request right after would miss it. A cache across a network takes its time.
+    """
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def from_litellms_cache(response: Any) -> bool:

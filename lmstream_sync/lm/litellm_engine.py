@@ -9,6 +9,7 @@ What it gives may be litellm's stream wrapper, or anything that a stand-in makes
 from __future__ import annotations
 
 import asyncio
+import platform
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -19,7 +20,13 @@ from typing import Any
 from lmstream_sync.errors import BadRequestError, LMError, LMProtocolError
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failures import translated
-from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache, import_for_cache
+from lmstream_sync.lm.litellm_cache import (
+    NOTHING_SENT,
+    cache_options,
+    from_litellms_cache,
+    import_for_cache,
+    let_it_write,
+)
 from lmstream_sync.lm.litellm_chunks import is_whole, whole_reply
 from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners
 from lmstream_sync.lm.litellm_stream import StreamReader, in_batches, whole_as_pieces
@@ -71,6 +78,10 @@ def _internal_call_flag() -> ContextVar[bool] | None:
 
 
 def _first_use() -> None:
+    # The openai package asks for this inside its first request, by a subprocess. Under gevent
+    # that is a fork, which stands still for ever where a thread pool starts a thread at that
+    # moment; here nothing else runs yet, and the answer is kept.
+    platform.platform()
     litellm = _import_litellm()
     import_the_largest()
     if nobody_listens(litellm, {}):
@@ -134,11 +145,14 @@ class LitellmEngine:
             if deltas := reader.finish():
                 yield deltas
             failure = reader.judge()
+            if request.engine_cache:
+                await let_it_write()
         except Exception as error:
             failure = self._translated(error, request, begun=reader.begun)
         finally:
             wire.hang_up()
             await _close(response)
+            reader.let_go()
         if failure is not None:
             try:
                 raise failure
@@ -153,6 +167,8 @@ class LitellmEngine:
         """
         litellm = await self._ready_for(request)
         response = await self._answer(litellm, request, stream=False)
+        if request.engine_cache:
+            await let_it_write()
         reply = whole_reply(response, request.model)
         if reply is None:
             raise LMProtocolError(

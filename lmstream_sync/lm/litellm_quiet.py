@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-__all__ = ["hush_wrapper", "no_banners", "nobody_listens", "silence_banners"]
+__all__ = ["cache_keeps", "hush_wrapper", "no_banners", "nobody_listens", "silence_banners"]
 
 _LISTENERS = (
     "callbacks",
@@ -31,14 +31,17 @@ _banners_off: ContextVar[bool] = ContextVar("lmstream_sync_banners_off", default
 
 
 def nobody_listens(litellm: ModuleType, options: Mapping[str, Any]) -> bool:
-    """Whether no callback and no cache of litellm's needs to hear of a call."""
+    """Whether no callback that a user gave litellm needs to hear of a call."""
     if any(options.get(name) for name in _OPTIONS_THAT_LISTEN):
-        return False
-    cache = getattr(litellm, "cache", None)
-    if cache is not None and options.get("caching") is not False and cache.should_use_cache(**options):
         return False
     # A cache of litellm's puts its own name among the callbacks.
     return all(listener == "cache" for name in _LISTENERS for listener in getattr(litellm, name, None) or ())
+
+
+def cache_keeps(litellm: ModuleType, options: Mapping[str, Any]) -> bool:
+    """Whether litellm's cache keeps the reply to a call."""
+    cache = getattr(litellm, "cache", None)
+    return cache is not None and options.get("caching") is not False and bool(cache.should_use_cache(**options))
 
 
 class _Unkept(str):

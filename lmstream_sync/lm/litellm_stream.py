@@ -17,7 +17,7 @@ from lmstream_sync.lm.engine import Delta, LMRequest
 from lmstream_sync.lm.failures import lm_error_for_status
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
 from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
-from lmstream_sync.lm.litellm_quiet import hush_wrapper, no_banners, nobody_listens
+from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import NowOrLater, Pumped, Watched, Wire
 from lmstream_sync.lm.secrets import known_secrets, scrub
 
@@ -117,7 +117,8 @@ class StreamReader:
 
     async def _open_wrapper(self) -> None:
         wrapper, wire = self._response, self._wire
-        quiet = nobody_listens(self._litellm, {**self._request.options, **cache_options(self._litellm, self._request)})
+        options = {**self._request.options, **cache_options(self._litellm, self._request)}
+        quiet = nobody_listens(self._litellm, options) and not cache_keeps(self._litellm, options)
         hush_wrapper(self._litellm, wrapper, quiet)
         if wrapper.completion_stream is None and getattr(wrapper, "make_call", None) is not None:
             await wrapper.fetch_stream()  # some providers' requests are sent with the first read
@@ -178,6 +179,12 @@ class StreamReader:
         return LMInterrupted(
             f"{model}: the reply broke off: its stream ended with neither a finish reason nor [DONE]", model=model
         )
+
+    def let_go(self) -> None:
+        """Take out of litellm's wrapper what refers back to it: reference counts shall free it."""
+        if self._is_wrapper:
+            for name in ("_finalize_completed_stream", "_log_stream_failure_and_raise"):
+                vars(self._response).pop(name, None)
 
     def _unlike_a_stream(self) -> list[Delta]:
         """A whole response is taken where a stream was asked for; all else is an error."""

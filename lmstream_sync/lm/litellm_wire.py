@@ -145,6 +145,8 @@ class Wire:
         if self._socket is not None:
             with suppress(Exception):
                 self._socket.close()
+        if self._response is not None:
+            vars(self._response).pop("aiter_bytes", None)  # it refers back to the response
 
 
 def _inwards(outermost: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from lmstream_sync.lm.cache import cache_in_force, cache_key
 from lmstream_sync.lm.engine import Engine, LMRequest, Reply, Tap
 from lmstream_sync.lm.history import HISTORY_SIZE, history_entry, shown
 from lmstream_sync.lm.litellm_engine import LitellmEngine
-from lmstream_sync.lm.secrets import Secret, hide, public
+from lmstream_sync.lm.secrets import hide, public
 from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.clocks import touch
@@ -220,10 +220,7 @@ class LM:
         return self.copy()
 
     def __repr__(self) -> str:
-        shown_options = "".join(
-            f", {name}={value!r}" for name, value in self._options.items() if isinstance(value, Secret)
-        ) + "".join(f", {name}={value!r}" for name, value in self.kwargs.items())
-        return f"LM({self.model!r}{shown_options})"
+        return f"LM({self.model!r}{''.join(f', {name}={value!r}' for name, value in self._options.items())})"
 
     def _direct_tap(self) -> Tap | None:
         make = direct_tap.get()

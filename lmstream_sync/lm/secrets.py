@@ -44,22 +44,28 @@ _SHORTEST = 4
 
 
 class Secret:
-    """A value that shows itself to nobody: its `repr`, `str` and format are stars."""
+    """A value that shows itself to nobody: its `repr`, `str` and format are stars.
 
-    __slots__ = ("_value",)
+    Args:
+        value: the secret.
+        shown: what is shown instead, such as a URL without its password.
+    """
 
-    def __init__(self, value: Any) -> None:
+    __slots__ = ("_value", "shown")
+
+    def __init__(self, value: Any, shown: str = MASK) -> None:
         self._value = value
+        self.shown = shown
 
     def reveal(self) -> Any:
         """The value itself; call it only where a request is sent."""
         return self._value
 
     def __repr__(self) -> str:
-        return MASK
+        return self.shown
 
     def __format__(self, spec: str) -> str:
-        return MASK
+        return self.shown
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and bool(self._value == other._value)
@@ -81,6 +87,8 @@ def hide(value: Any, name: str = "") -> Any:
         return {key: hide(inner, str(key)) for key, inner in value.items()}
     if value is not None and not isinstance(value, bool) and is_secret_name(name):
         return Secret(value)
+    if isinstance(value, str) and "://" in value and (shown := scrub(value, ())) != value:
+        return Secret(value, shown)
     return value
 
 
@@ -94,16 +102,14 @@ def reveal(value: Any) -> Any:
 
 
 def public(options: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy without secrets, and without the passwords that stand in URLs: for cache keys,
-    history and callbacks."""
+    """A copy without secrets, for cache keys, history and callbacks; a URL stays, without its password."""
     shown: dict[str, Any] = {}
     for name, value in options.items():
         if isinstance(value, Secret):
-            continue
-        if isinstance(value, Mapping):
+            if value.shown != MASK:
+                shown[name] = value.shown
+        elif isinstance(value, Mapping):
             shown[name] = public(value)
-        elif isinstance(value, str) and "://" in value:
-            shown[name] = scrub(value, ())
         else:
             shown[name] = value
     return shown

@@ -75,7 +75,11 @@ class ScriptedServer(ObservedServer):
             target=lambda: asyncio.run(self._serve(listening)), name="lmstream-scripted-server", daemon=True
         )
         self._thread.start()
-        self._port = listening.result(_PATIENCE)
+        try:
+            self._port = listening.result(_PATIENCE)
+        except Exception:
+            self._thread.join(_PATIENCE)
+            raise
 
     def stop(self) -> None:
         """End every reply where it stands, close every connection, end the thread. The counters stay."""
@@ -85,12 +89,14 @@ class ScriptedServer(ObservedServer):
         self._thread.join(_PATIENCE)
 
     async def _serve(self, listening: Future[int]) -> None:
-        self._loop = asyncio.get_running_loop()
         try:
-            listening.set_result(await self._serving.start(self._port))
-        except BaseException as error:
+            port = await self._serving.start(self._port)
+        except Exception as error:
+            await self._serving.stop()
             listening.set_exception(error)
             return
+        self._loop = asyncio.get_running_loop()
+        listening.set_result(port)
         await self._stop.wait()
         await self._serving.stop()
 

@@ -48,8 +48,8 @@ Step: TypeAlias = Send | Pause | Stall | Drop | Finish
 
 def streamed_steps(reply: Reply, wire: Wire) -> Iterator[Step]:
     """A reply as server-sent events."""
-    events = [Send(piece, 1) for piece in (wire.pieces() if reply.raw is None else reply.raw)]
-    total = len(events)
+    events = wire.pieces() if reply.raw is None else iter(reply.raw)
+    total = wire.piece_count if reply.raw is None else len(reply.raw)
     for index in range(total + 1):
         yield from _waits(reply, index, total)
         if _falls(reply.malformed_after, index, total):
@@ -63,7 +63,7 @@ def streamed_steps(reply: Reply, wire: Wire) -> Iterator[Step]:
         if index == 0 and reply.raw is None:
             yield from map(Send, wire.opening())
         if index < total:
-            yield events[index]
+            yield Send(next(events), 1)
     yield Finish()
     if reply.raw is None:
         yield from map(Send, wire.closing())
@@ -74,7 +74,7 @@ def whole_steps(reply: Reply, wire: Wire) -> Iterator[Step]:
     if reply.raw is not None:
         yield from streamed_steps(reply, wire)
         return
-    total = sum(1 for _ in wire.pieces())
+    total = wire.piece_count
     data = as_json(wire.whole())
     for index in range(total + 1):
         yield from _waits(reply, index, total)

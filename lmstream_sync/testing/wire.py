@@ -57,6 +57,7 @@ class Wire:
         self._calls = [_tool_call(call, index) for index, call in enumerate(reply.tool_calls)]
         options = request.body.get("stream_options") or {}
         self._reports_usage = bool(options.get("include_usage")) and reply.usage is not False
+        self._by_choice = [list(self._deltas(index)) for index in self._choices]
         self._finish = "tool_calls" if self._calls and reply.finish_reason == "stop" else reply.finish_reason
 
     def whole(self) -> dict[str, Any]:
@@ -75,6 +76,11 @@ class Wire:
             made["usage"] = self._usage()
         return made
 
+    @property
+    def piece_count(self) -> int:
+        """How many events `pieces` gives."""
+        return sum(map(len, self._by_choice))
+
     def opening(self) -> Iterator[bytes]:
         """The events that come before the first piece: the role."""
         for index in self._choices:
@@ -82,9 +88,8 @@ class Wire:
 
     def pieces(self) -> Iterator[bytes]:
         """One event for each piece; those of several choices take turns."""
-        by_choice = [list(self._deltas(index)) for index in self._choices]
-        for at in range(max(map(len, by_choice))):
-            for index, deltas in enumerate(by_choice):
+        for at in range(max(map(len, self._by_choice))):
+            for index, deltas in enumerate(self._by_choice):
                 if at < len(deltas):
                     yield self._event(index, deltas[at])
 
@@ -139,7 +144,7 @@ class Wire:
             return dict(self._reply.usage)
         messages = self._request.body.get("messages") or []
         prompt = sum(len(text_of_content(message.get("content")).split()) for message in messages)
-        completion = sum(1 for index in self._choices for _ in self._deltas(index))
+        completion = self.piece_count
         usage: dict[str, Any] = {
             "prompt_tokens": prompt,
             "completion_tokens": completion,

@@ -27,7 +27,8 @@ def test_names_of_secrets(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_tokens", "max_completion_tokens", "temperature", "api_base", "model", "prompt_cache_key", "logit_bias"]
+    "name",
+    ["max_tokens", "max_completion_tokens", "temperature", "api_base", "model", "prompt_cache_key", "logit_bias"],
 )
 def test_names_of_other_things(name: str) -> None:
     assert not is_secret_name(name)

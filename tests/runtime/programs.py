@@ -17,6 +17,8 @@ from lmstream_sync.runtime.channel import Channel
 from lmstream_sync.runtime.stream import EventStream
 from lmstream_sync.runtime.timeout import Timeout
 
+ROOT = Path(__file__).resolve().parents[2]
+
 #: Seconds that a test waits for what should come at once; only a failing test waits so long.
 SOON = 10.0
 
@@ -143,16 +145,20 @@ def wait_until_waiting(events: EventStream) -> None:
         assert not deadline.wait(0.001)
 
 
+def script_environment() -> dict[str, str]:
+    """The environment in which a script of a test finds the library and the tests."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
 def run_script(source: str, *arguments: str, seconds: float = 30.0, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter; its exit code must be as said."""
-    root = str(Path(__file__).resolve().parents[2])
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", source, *arguments],
         capture_output=True,
         text=True,
         timeout=seconds,
-        env={**os.environ, "PYTHONPATH": root},
-        cwd=root,
+        env=script_environment(),
+        cwd=ROOT,
     )
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

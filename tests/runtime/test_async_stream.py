@@ -138,6 +138,7 @@ def test_a_reader_that_waits_is_woken_by_close_by_cancel_and_by_the_end() -> Non
     for how, expected in (("close", StreamClosed), ("cancel", StreamCancelled), ("aclose", StreamClosed)):
         program = Silent()
         inner = stream(program)
+        assert program.silent.wait(SOON)
 
         async def read(inner: object = inner, how: str = how, expected: type[Exception] = expected) -> None:
             events = AsyncStream(inner)  # type: ignore[arg-type]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-from tests.runtime.programs import run_script
+from tests.runtime.programs import ROOT, run_script, script_environment
 
 PRELUDE = """
 import asyncio, atexit, gc, os, signal, sys, threading, time
@@ -35,9 +33,18 @@ OPEN = {
         "events = stream_of_function(lambda: [emit(1), crossing.run(asyncio.Event().wait, instead='')]); next(events)"
     ),
     "a nested stream": "events = stream_of_function(lambda: [emit(i) for i in stream(Endless())]); next(events)",
-    "a daemon thread that reads": (
-        "events = stream(Silent(1)); threading.Thread(target=lambda: list(events), daemon=True).start()"
-    ),
+    "a daemon thread that reads": """
+import lmstream_sync.runtime.loop as loop
+waiting.SLICE = 60
+events = stream(Silent(1))
+next(events)
+reader = threading.Thread(target=lambda: list(events), daemon=True)
+reader.start()
+wait_until_waiting(events)
+atexit.unregister(loop._stop_at_exit)
+atexit.register(reader.join, 0.3)  # after ours: time to make noise in
+atexit.register(loop._stop_at_exit)
+""",
     "a program that swallows its stop": """
 async def stubborn(call):
     await call.put((1,))
@@ -109,11 +116,11 @@ def test_a_thread_that_reads_a_healthy_stream_reads_on_after_the_main_thread_has
     done = run_script(
         PRELUDE
         + textwrap.dedent("""
-        waiting.EXIT_PATIENCE = 0.5
+        waiting.EXIT_PATIENCE = 1.0
         waiting.SLICE = 0.1
         async def program():
             for i in range(8):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.25)
                 yield i
         events = stream(program)
         threading.Thread(target=lambda: print(list(events), events.outcome)).start()
@@ -144,14 +151,13 @@ def test_a_call_after_the_end_is_an_error_and_no_hang() -> None:
 
 def interrupted(source: str, number: int = signal.SIGINT) -> subprocess.CompletedProcess[str]:
     """Run a program and send it a signal once it has said `ready` and its main thread waits."""
-    root = str(Path(__file__).resolve().parents[2])
     with subprocess.Popen(
         [sys.executable, "-c", PRELUDE + textwrap.dedent(source)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": root},
-        cwd=root,
+        env=script_environment(),
+        cwd=ROOT,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

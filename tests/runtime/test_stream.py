@@ -319,6 +319,7 @@ def test_close_again_and_after_the_end_does_nothing() -> None:
 def test_close_wakes_a_next_that_waits_in_another_thread() -> None:
     program = Silent()
     events = stream(program)
+    assert program.silent.wait(SOON)
     read = in_thread(lambda: next(events))
     wait_until_waiting(events)
     events.close()
@@ -354,6 +355,7 @@ def test_close_on_the_loop_thread_only_posts_the_stop() -> None:
 def test_close_in_a_signal_handler_wakes_the_interrupted_reader() -> None:
     program = Silent()
     events = stream(program)
+    assert program.silent.wait(SOON)
     old = signal.signal(signal.SIGUSR1, lambda *_: events.close())
     try:
 

@@ -144,6 +144,19 @@ def test_reader_ends_a_call_whose_reader_does_not_read_and_it_gets_what_was_queu
     assert 2 <= len(got) <= 5
 
 
+def test_a_late_reader_gets_what_waited_for_room_too() -> None:
+    async def program(call: Call) -> None:
+        await call.put(range(12))
+
+    events = stream_of_call(program, queue_size=4, timeout=Timeout(reader=SHORT))
+    assert events._call.done.wait(SOON)
+    got = []
+    with pytest.raises(StreamTimeout):
+        for event in events:
+            got.append(event)
+    assert got == list(range(12))
+
+
 def test_a_slow_reader_of_one_long_batch_is_a_reader_who_reads() -> None:
     async def program(call: Call) -> str:
         await call.put(range(12))

@@ -19,7 +19,10 @@ ROOT = Path(lmstream_sync.__file__).resolve().parent.parent
 
 
 def test_it_says_and_counts_the_same() -> None:
-    script = {"chicken": "side", "": Reply(pieces=["on", "e"], pauses={1: 0.001}, stall_after=1)}
+    script: dict[str, str | Reply] = {
+        "chicken": "side",
+        "": Reply(pieces=["on", "e"], pauses={1: 0.001}, stall_after=1),
+    }
     with ServerProcess(script, api_key="sk") as server:
         key = {"Authorization": "Bearer sk"}
         with Client(server, headers=key, messages=[{"role": "user", "content": "the chicken"}]) as client:
