@@ -1,8 +1,8 @@
-"""Programs: modules that ask models, and what they are built from.
+"""Programs: modules that ask models, and the tools they use.
 
-`module` is the base and finds predictors; `predict` asks a model once; `chain_of_thought`
-has it think first; `tool` wraps a function for a program. `observing` is the seam through
-which a stream sees predictors; this package knows nothing of streams.
+`module` has the base of all programs, with `entries` (the four ways in) and `tree` (modules
+within modules); `predict` asks a model once, by `run` and `reading`; `chain_of_thought` and
+`tool` stand on these. `observing` is what a stream may see of all this. Knows nothing of streams.
 """
 
 from __future__ import annotations

@@ -1,239 +1,244 @@
-"""`Module`: a program, or a part of one, with a synchronous and an asynchronous face.
+"""`Module`: the base of every program. Its interface is DSPy's.
 
-A user overrides any one of `forward`, `aforward`, `__call__` and `acall`; what was
-overridden last in the class's ancestry is what runs, and the other face is made of it: a
-synchronous body runs in a worker thread when it is awaited, an asynchronous one on the
-event loop when it is called.
+A module may be written synchronously or asynchronously and called either way: what it does
+not have itself is made of what it has, by a worker thread or by the event loop.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from lmstream_sync.callbacks import HookedCall, call_hooks
 from lmstream_sync.errors import ConfigurationError, SignatureError
-from lmstream_sync.lm.usage import UsageTally, current_tally
-from lmstream_sync.runtime.clocks import touch
-from lmstream_sync.runtime.crossing import check_stopped, checkpoint, run
+from lmstream_sync.program.entries import FOUR, announced, begun, nearest
+from lmstream_sync.program.tree import replaced, walk
+from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.workers import in_worker
-from lmstream_sync.settings import settings
-from lmstream_sync.signatures import Prediction
+from lmstream_sync.signatures import SignatureMeta
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from lmstream_sync.lm import LM
-    from lmstream_sync.program.predict import Predict
+    from lmstream_sync.callbacks import BaseCallback
+    from lmstream_sync.lm.model import LM
 
-__all__ = ["Module", "prefers_async"]
-
-_FACES = ("acall", "aforward", "__call__", "forward")
+__all__ = ["Module", "Predictor", "prefers_async"]
 
 
 class Module:
-    """The base of programs. `super().__init__()` may be left out.
+    """A program: write `forward`, or `aforward` where you await.
+
+        class Brief(lms.Module):
+            def __init__(self):
+                self.outline = lms.Predict("topic -> outline")
+                self.write = lms.Predict("outline -> text")
+
+            def forward(self, topic):
+                return self.write(outline=self.outline(topic=topic).outline)
+
+    It is called as `brief(topic=...)` or `await brief.acall(topic=...)`. `__call__` and `acall`
+    may be overridden too. Of all these the most derived class's override is what runs.
 
     Args:
-        callbacks: `BaseCallback` objects that see this module's calls, besides those of the settings.
+        callbacks: `BaseCallback` objects that see the calls of this module, besides those of
+            the settings. A subclass need not call `super().__init__()`.
     """
 
-    def __init__(self, callbacks: Sequence[Any] | None = None) -> None:
-        self.callbacks: list[Any] = list(callbacks or ())
+    callbacks: list[Any]
 
-    # The two faces.
+    #: Attributes in which no modules are looked for.
+    _leaves: ClassVar[frozenset[str]] = frozenset({"callbacks"})
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Give what `__init__` gives, for subclasses that leave out `super().__init__()`."""
+        made = super().__new__(cls)
+        made.callbacks = []
+        return made
+
+    def __init__(self, callbacks: Sequence[BaseCallback] | None = None) -> None:
+        self.callbacks = list(callbacks or ())
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("__call__", "acall"):
+            entry = vars(cls).get(name)
+            if inspect.isfunction(entry):
+                setattr(cls, name, announced(entry))
+
+    @announced
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the module and wait for it, in any thread but the event loop's.
+        """Run the program and wait for it, in any thread but the event loop's.
 
         Raises:
-            StreamError: on the event-loop thread, where it would block every stream.
+            StreamError: on the event-loop thread, where it would have to wait.
+            Stopped: it runs for a reader who has gone.
         """
-        check_stopped()
-        body = self._body(asynchronous=False)
-        if body == "acall":
-            return run(partial(self.acall, *args, **kwargs), instead=self._awaited(), name=type(self).__name__)
-        with self._watched(args, kwargs) as call:
-            if body == "aforward":
-                coroutine = partial(self.aforward, *args, **kwargs)
-                call.outputs = run(coroutine, instead=self._awaited(), name=type(self).__name__)
-            else:
-                call.outputs = self.forward(*args, **kwargs)
-            return call.outputs
+        cls = type(self)
+        other = ("acall",) if cls.__call__ is Module.__call__ else ()
+        how = nearest(cls, Module, "forward", "aforward", *other)
+        if how == "acall":
+            return self._cross(self.acall, args, kwargs)
+        with begun():
+            if how == "aforward":
+                return self._cross(self.aforward, args, kwargs)
+            return self.forward(*args, **kwargs)
 
+    @announced
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the module; for asynchronous code, on any event loop."""
-        await checkpoint()
-        body = self._body(asynchronous=True)
-        name = type(self).__name__
-        if body == "__call__":
-            return await in_worker(partial(self.__call__, *args, **kwargs), name=name)
-        with self._watched(args, kwargs) as call:
-            if body == "forward":
-                call.outputs = await in_worker(partial(self.forward, *args, **kwargs), name=f"{name}.forward")
-            else:
-                call.outputs = await self.aforward(*args, **kwargs)
-            return call.outputs
+        """Run the program and await it, on any event loop."""
+        cls = type(self)
+        other = ("__call__",) if cls.acall is Module.acall else ()
+        how = nearest(cls, Module, "aforward", "forward", *other)
+        if how == "__call__":
+            return await in_worker(partial(self, *args, **kwargs), name=cls.__name__)
+        with begun():
+            if how == "forward":
+                return await in_worker(partial(self.forward, *args, **kwargs), name=cls.__name__)
+            return await self.aforward(*args, **kwargs)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The synchronous body: override this one, or `aforward`."""
-        raise ConfigurationError(f"{type(self).__name__} has no body: define forward(self, ...) or aforward(self, ...)")
-
-    async def aforward(self, *args: Any, **kwargs: Any) -> Any:
-        """The asynchronous body: override this one, or `forward`."""
-        return self.forward(*args, **kwargs)
-
-    def _body(self, *, asynchronous: bool) -> str:
-        """Which method does the work: of those overridden last, the one nearest to the face asked for."""
-        order = ("aforward", "forward", "__call__") if asynchronous else ("forward", "aforward", "acall")
-        face = "acall" if asynchronous else "__call__"
-        for cls in type(self).__mro__:
-            if cls is Module:
-                break
-            for name in order:
-                # A face of one's own is used for the other one only where it is alone.
-                if name in vars(cls) and not (name in ("__call__", "acall") and face in vars(cls)):
-                    return name
-        return "aforward" if asynchronous else "forward"
-
-    def _awaited(self) -> str:
-        return f"await {type(self).__name__}.acall(...)"
-
-    @contextmanager
-    def _watched(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[HookedCall]:
-        """Hooks round a call, and the usage of a Prediction where that is tracked."""
-        touch()
-        tally = UsageTally() if settings.track_usage else None
-        token = current_tally.set((*current_tally.get(), tally)) if tally is not None else None
-        try:
-            with call_hooks("module", self, self._named(args, kwargs), getattr(self, "callbacks", ())) as call:
-                yield call
-                if tally is not None and isinstance(call.outputs, Prediction):
-                    call.outputs.set_lm_usage(tally.usage)
-        finally:
-            touch()
-            if token is not None:
-                current_tally.reset(token)
-
-    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments by name, for hooks."""
-        if not args:
-            return dict(kwargs)
-        try:
-            bound = inspect.signature(self._taking()).bind_partial(*args, **kwargs)
-        except TypeError:
-            return {"args": args, **kwargs}
-        named = dict(bound.arguments)
-        named.update(named.pop("kwargs", {}))
-        return named
-
-    def _taking(self) -> Callable[..., Any]:
-        """The method whose parameters are those of a call."""
-        method: Callable[..., Any] = getattr(self, self._body(asynchronous=prefers_async(self)))
-        return method
-
-    def check_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse arguments that the module cannot take, before anything runs.
+        """What the program does; override it. Where only `aforward` is written, runs that.
 
         Raises:
-            SignatureError: an argument is missing or unknown.
+            ConfigurationError: neither is written.
         """
-        signature = inspect.signature(self._taking())
+        if not nearest(type(self), Module, "aforward"):
+            raise self._no_forward()
+        return self._cross(self.aforward, args, kwargs)
+
+    async def aforward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the program does, awaiting; override it. Where only `forward` is written, runs that in a worker.
+
+        Raises:
+            ConfigurationError: neither is written.
+        """
+        if not nearest(type(self), Module, "forward"):
+            raise self._no_forward()
+        return await in_worker(partial(self.forward, *args, **kwargs), name=type(self).__name__)
+
+    def _cross(self, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        name = type(self).__name__
+        return crossing.run(lambda: method(*args, **kwargs), instead=f"await {name.lower()}.acall(...)", name=name)
+
+    def _no_forward(self) -> ConfigurationError:
+        return ConfigurationError(f"{type(self).__name__} does nothing yet; define forward(self, ...) or aforward")
+
+    def check_call(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Raise what can be known to be wrong with a call before it starts.
+
+        Raises:
+            SignatureError: arguments that the program does not take, or lacks.
+            ConfigurationError: the program is not written, or there is no LM for it.
+        """
+        name = nearest(type(self), Module, *FOUR)
+        if not name:
+            raise self._no_forward()
+        signature = inspect.signature(getattr(self, name))
         try:
             signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise SignatureError(f"{type(self).__name__}{signature}: {error}") from None
+            complaint = f"{type(self).__name__}{signature}: {error}"
+        else:
+            return
+        raise SignatureError(complaint)
 
-    # What it is made of.
+    def named_predictors(self) -> list[tuple[str, Predictor]]:
+        """Each `Predict` in this program once, with its path: `draft`, `steps[0].predict`, `by_name['k']`.
 
-    def named_sub_modules(self) -> Iterator[tuple[str, Module]]:
-        """Every module in it, itself first as `"self"`, each once, by its attribute path.
-
-        Looks into attributes, and into lists, tuples and dicts in them: `steps[0]`,
-        `routes['search'].predict`.
+        A bare predictor is called `self`.
         """
-        seen: set[int] = set()
-        yield from _walk(self, "self", seen)
+        return [(path or "self", module) for path, module in walk(self, Module) if isinstance(module, Predictor)]
 
-    def named_predictors(self) -> list[tuple[str, Predict]]:
-        """Every predictor by its attribute path; a bare predictor is called `"self"`."""
-        from lmstream_sync.program.predict import Predict
-
-        return [(name, module) for name, module in self.named_sub_modules() if isinstance(module, Predict)]
-
-    def predictors(self) -> list[Predict]:
-        """Every predictor."""
+    def predictors(self) -> list[Predictor]:
+        """Each `Predict` in this program once."""
         return [predictor for _, predictor in self.named_predictors()]
 
-    def map_named_predictors(self, fn: Callable[[Predict], Predict]) -> Self:
-        """Replace every predictor by what `fn` makes of it; gives the module itself."""
-        replacements = {id(predictor): fn(predictor) for predictor in self.predictors()}
-        for _, module in list(self.named_sub_modules()):
-            for name, value in list(vars(module).items()):
-                setattr(module, name, _replaced(value, replacements))
-        return self
+    def named_sub_modules(self, type_: type | None = None) -> Iterator[tuple[str, Module]]:
+        """This module and each within it once, as `self`, `self.draft`, `self.steps[0].predict`.
+
+        Args:
+            type_: only modules of this class.
+        """
+        for path, module in walk(self, Module):
+            if type_ is None or isinstance(module, type_):
+                yield (f"self.{path}" if path else "self"), module
 
     def set_lm(self, lm: LM | None) -> None:
-        """Have every predictor ask this model."""
+        """Give every predictor in this program this model; `None`: that of the settings."""
         for predictor in self.predictors():
             predictor.lm = lm
 
     def get_lm(self) -> LM | None:
-        """The model that all predictors ask.
+        """The model that all predictors in this program were given; `None`: that of the settings.
 
         Raises:
-            ConfigurationError: they ask different ones.
+            ConfigurationError: they have several, or there is no predictor.
         """
-        models = {id(predictor.lm): predictor.lm for predictor in self.predictors()}
-        if len(models) > 1:
-            raise ConfigurationError("the predictors of this module ask different models")
-        return next(iter(models.values()), None)
+        named = self.named_predictors()
+        if not named:
+            raise ConfigurationError(f"{type(self).__name__} has no predictors, so no LM")
+        if any(predictor.lm is not named[0][1].lm for _, predictor in named):
+            raise ConfigurationError(
+                f"the predictors of {type(self).__name__} have several LMs: {', '.join(name for name, _ in named)}"
+            )
+        return named[0][1].lm
+
+    def map_named_predictors(self, func: Callable[[Predictor], Any]) -> Any:
+        """Put `func(predictor)` in the place of each predictor, on every path to it.
+
+        Returns:
+            This module; for a bare predictor what `func` made of it.
+        """
+        new = {id(predictor): func(predictor) for predictor in self.predictors()}
+        return replaced(self, Module, new, set())
 
     def deepcopy(self) -> Self:
-        """A copy that shares nothing but the models."""
-        shared = {id(predictor.lm): predictor.lm for predictor in self.predictors() if predictor.lm is not None}
-        return copy.deepcopy(self, dict(shared))
+        """A copy whose predictors, demos and other state are its own; LMs and callbacks are shared."""
+        return copy.deepcopy(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        for name, value in vars(self).items():
+            vars(made)[name] = self._copied(name, value, memo)
+        return made
+
+    def _copied(self, name: str, value: Any, memo: dict[int, Any]) -> Any:
+        if name == "callbacks":
+            return list(value)
+        if name == "lm":
+            return value
+        try:
+            return copy.deepcopy(value, memo)
+        except Exception:  # a lock, a connection: what cannot be copied is shared, as in DSPy
+            return value
 
     def __repr__(self) -> str:
-        lines = [f"{name} = {predictor!r}" for name, predictor in self.named_predictors()]
-        return "\n".join(lines) or f"{type(self).__name__}()"
+        inner = ", ".join(f"{name}={predictor!r}" for name, predictor in self.named_predictors())
+        return f"{type(self).__name__}({inner})"
+
+
+class Predictor(Module):
+    """What programs are searched for: a module that asks a model itself. `Predict` is the one there is.
+
+    Attributes:
+        signature: what goes in and comes out.
+        demos: examples for the prompt, dicts or `Example` objects.
+        lm: the model, or `None` for that of the settings.
+        config: options of every request.
+    """
+
+    _leaves: ClassVar[frozenset[str]] = Module._leaves | {"signature", "demos", "lm", "config"}
+
+    signature: SignatureMeta
+    demos: list[Mapping[str, Any]]
+    lm: LM | None
+    config: dict[str, Any]
 
 
 def prefers_async(program: Module) -> bool:
-    """Whether a module's natural entry is `acall`: of the four methods its author wrote an asynchronous one last."""
-    for cls in type(program).__mro__:
-        written = [name for name in _FACES if name in vars(cls)]
-        if written:
-            return "acall" in written or "aforward" in written
-    return False
-
-
-def _walk(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
-    if isinstance(value, Module):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        yield path, value
-        for name, attribute in vars(value).items():
-            yield from _walk(attribute, name if path == "self" else f"{path}.{name}", seen)
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _walk(item, f"{path}[{index}]", seen)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _walk(item, f"{path}[{key!r}]", seen)
-
-
-def _replaced(value: Any, replacements: dict[int, Any]) -> Any:
-    """The value with every predictor in it replaced."""
-    if id(value) in replacements:
-        return replacements[id(value)]
-    if type(value) in (list, tuple):
-        return type(value)(_replaced(item, replacements) for item in value)
-    if type(value) is dict:
-        return {key: _replaced(item, replacements) for key, item in value.items()}
-    return value
+    """Whether `acall` is the natural way into a program: its most derived class that says anything says so."""
+    return nearest(type(program), Module, *FOUR) in ("acall", "aforward")

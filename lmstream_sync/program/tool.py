@@ -1,34 +1,61 @@
-"""`Tool`: a function that a program calls, seen by callbacks and status messages."""
+"""`Tool`: a function that a program, or a model through it, may call, with hooks round each call."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.callbacks import HookedCall, call_hooks
 from lmstream_sync.errors import ConfigurationError, ToolError
+from lmstream_sync.program.arguments import Argument, arguments_of, unwrapped
+from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.clocks import touch
-from lmstream_sync.runtime.crossing import check_stopped, checkpoint, run
+from lmstream_sync.runtime.loop import on_loop_thread
+from lmstream_sync.runtime.waiting import forbid_on_loop
 from lmstream_sync.runtime.workers import in_worker
+
+if TYPE_CHECKING:
+    from lmstream_sync.callbacks import BaseCallback
 
 __all__ = ["Tool"]
 
+_log = logging.getLogger("lmstream_sync.tool")
+
+#: A synchronous tool called on the event loop that takes longer than this is named in a warning: seconds.
+SLOW_ON_LOOP = 0.1
+
 
 class Tool:
-    """Wraps a function. What it says of itself comes from the function where it is not given.
+    """A function with a name, a description and typed arguments.
+
+        def weather(city: str, days: int = 1) -> str:
+            \"\"\"The weather of the next days.\"\"\"
+            ...
+
+        tool = lms.Tool(weather)
+        tool(city="Bern")
+        await tool.acall(city="Bern", days="3")
+
+    Called either way, whether the function is synchronous or not. Its start and end are told
+    to callbacks, and to the reader of a stream as status messages.
 
     Args:
-        func: a function, synchronous or asynchronous.
-        name: the function's name.
-        desc: its docstring.
-        args: argument → what is known of it (`{"type": ..., "description": ...}`).
-        callbacks: `BaseCallback` objects that see this tool's calls.
+        func: what is called; a function, a coroutine function or another callable.
+        name: instead of the function's name.
+        desc: what it does, instead of the function's docstring.
+        args: argument → JSON schema, instead of what annotations and docstring say.
+        arg_types: argument → type, over the annotations.
+        arg_desc: argument → description, for the schemas.
+        callbacks: `BaseCallback` objects that see its calls, besides those of the settings.
 
     Attributes:
-        name, desc, args: as above.
-        arg_types: argument → annotation.
+        func, name, desc, args: as above.
+        arg_types: argument → type, `Any` where none is known.
 
     Raises:
         ConfigurationError: `func` cannot be called.
@@ -39,77 +66,130 @@ class Tool:
         func: Callable[..., Any],
         name: str | None = None,
         desc: str | None = None,
-        args: dict[str, Any] | None = None,
-        callbacks: Sequence[Any] | None = None,
+        args: Mapping[str, Any] | None = None,
+        arg_types: Mapping[str, Any] | None = None,
+        arg_desc: Mapping[str, str] | None = None,
+        callbacks: Sequence[BaseCallback] | None = None,
     ) -> None:
         if not callable(func):
             raise ConfigurationError(f"Tool({func!r}): give a function")
+        bare = unwrapped(func)
         self.func = func
-        self.name: str = name or getattr(func, "__name__", None) or type(func).__name__
-        self.desc = desc if desc is not None else inspect.getdoc(func) or ""
-        self.callbacks: list[Any] = list(callbacks or ())
-        try:
-            self._signature: inspect.Signature | None = inspect.signature(func)
-        except (TypeError, ValueError):  # a builtin that tells nothing of its arguments
-            self._signature = None
-        parameters = self._signature.parameters.values() if self._signature is not None else ()
-        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        self.arg_types: dict[str, Any] = {
-            p.name: Any if p.annotation is p.empty else p.annotation for p in named
-        }
-        self.args: dict[str, Any] = args if args is not None else {name: {} for name in self.arg_types}
+        self.name = name or str(getattr(func, "__name__", "") or _name_of(bare, func))
+        self.desc = desc if desc is not None else inspect.getdoc(bare) or ""
+        self.callbacks = list(callbacks or ())
+        self._arguments = arguments_of(func, arg_types or {})
+        self.arg_types: dict[str, Any] = {key: argument.annotation for key, argument in self._arguments.items()}
+        schemas = {key: argument.schema for key, argument in self._arguments.items()} if args is None else args
+        self.args: dict[str, Any] = {key: dict(schema) for key, schema in schemas.items()}
+        for key, text in (arg_desc or {}).items():
+            if key in self.args:
+                self.args[key]["description"] = text
+        self._awaits = inspect.iscoroutinefunction(bare)
 
-    def __call__(self, **kwargs: Any) -> Any:
-        """Run the tool and wait for it; an asynchronous one runs on the event loop.
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the tool and wait for it, in any thread; its arguments best by name.
 
         Raises:
-            ToolError: an argument is missing or unknown.
-            StreamError: an asynchronous tool on the event-loop thread, where it would block.
+            ToolError: arguments that are unknown, missing or of the wrong type.
+            StreamError: an asynchronous tool on the event-loop thread, where it would have to wait.
+            Stopped: it would run for a reader who has gone.
         """
-        check_stopped()
-        self._check(kwargs)
-        touch()
-        with call_hooks("tool", self, kwargs, self.callbacks) as call:
-            if _is_async(self.func):
-                coroutine = partial(self.func, **kwargs)
-                call.outputs = run(coroutine, instead=f"await {self.name}.acall(...)", name=self.name)
+        crossing.check_stopped()
+        with self._one_call(args, kwargs) as call:
+            positional, named = self._fitted(args, kwargs)
+            if self._awaits:
+                call.outputs = self._cross(lambda: self.func(*positional, **named))
             else:
-                call.outputs = self.func(**kwargs)
-        touch()
-        return call.outputs
+                began = time.perf_counter()
+                output = self.func(*positional, **named)
+                self._warn_if_slow(time.perf_counter() - began)
+                call.outputs = self._waited(output) if inspect.isawaitable(output) else output
+            return call.outputs
 
-    async def acall(self, **kwargs: Any) -> Any:
-        """Run the tool; a synchronous one runs in a worker thread.
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the tool and await it, on any event loop; a synchronous function runs in a worker thread.
 
         Raises:
-            ToolError: an argument is missing or unknown.
+            ToolError: arguments that are unknown, missing or of the wrong type.
         """
-        self._check(kwargs)
-        touch()
-        with call_hooks("tool", self, kwargs, self.callbacks) as call:
-            await checkpoint()
-            if _is_async(self.func):
-                call.outputs = await self.func(**kwargs)
+        await crossing.checkpoint()
+        with self._one_call(args, kwargs) as call:
+            positional, named = self._fitted(args, kwargs)
+            if self._awaits:
+                output = self.func(*positional, **named)
             else:
-                call.outputs = await in_worker(partial(self.func, **kwargs), name=f"tool {self.name}")
-        touch()
-        await checkpoint()
-        return call.outputs
+                output = await in_worker(partial(self.func, *positional, **named), name=f"tool {self.name}")
+            call.outputs = await output if inspect.isawaitable(output) else output
+            return call.outputs
 
-    def _check(self, kwargs: dict[str, Any]) -> None:
-        if self._signature is None:
-            return
+    @contextmanager
+    def _one_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[HookedCall]:
+        touch()
         try:
-            self._signature.bind(**kwargs)
+            # Positional arguments under their names, as far as these go.
+            inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
+            with call_hooks("tool", self, inputs, self.callbacks) as call:
+                yield call
+        finally:
+            touch()
+
+    def _cross(self, make: Callable[[], Any]) -> Any:
+        return crossing.run(make, instead=f"await {self.name}.acall(...)", name=f"tool {self.name}")
+
+    def _waited(self, output: Any) -> Any:
+        """What an awaitable gives that a plain function returned."""
+        try:
+            forbid_on_loop(f"await {self.name}.acall(...)")
+        except BaseException:
+            if inspect.iscoroutine(output):
+                output.close()
+            raise
+        return self._cross(lambda: output)
+
+    def _warn_if_slow(self, took: float) -> None:
+        if took > SLOW_ON_LOOP and on_loop_thread():
+            _log.warning(
+                "the tool %s took %.2f s on the event loop, where it holds up every stream; use await %s.acall(...)",
+                self.name,
+                took,
+                self.name,
+            )
+
+    def _fitted(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a call as the function's types have them."""
+        try:
+            signature = inspect.signature(self.func)
+        except (TypeError, ValueError):
+            return args, {name: self._fit(name, value) for name, value in kwargs.items()}
+        complaint = ""
+        try:
+            bound = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise ToolError(f"tool {self.name}{self._signature}: {error}") from None
+            complaint = str(error)
+        if complaint:
+            takes = ", ".join(self._arguments) or "none"
+            raise ToolError(f"the tool {self.name} cannot be called so: {complaint}; its arguments are: {takes}")
+        for name in bound.arguments.keys() & self._arguments.keys():
+            bound.arguments[name] = self._fit(name, bound.arguments[name])
+        return bound.args, bound.kwargs
+
+    def _fit(self, name: str, value: Any) -> Any:
+        argument = self._arguments.get(name, _ANY)
+        try:
+            return argument.fit(value)
+        except ValueError as error:
+            complaint = str(error)
+        raise ToolError(f"the argument {name!r} of the tool {self.name} does not fit: {complaint}")
 
     def __repr__(self) -> str:
-        return f"Tool({self.name})"
+        return f"Tool({self.name}({', '.join(self.args)}))"
 
 
-def _is_async(func: Callable[..., Any]) -> bool:
-    bare = func
-    while isinstance(bare, partial):
-        bare = bare.func
-    return inspect.iscoroutinefunction(bare) or inspect.iscoroutinefunction(getattr(bare, "__call__", None))  # noqa: B004
+_ANY = Argument(Any)
+
+
+def _name_of(bare: Callable[..., Any], func: Any) -> str:
+    """A name for what has none: that of a `partial`'s function, else that of the class."""
+    name = getattr(bare, "__name__", "__call__")
+    return str(name) if name != "__call__" else type(func).__name__

@@ -1,0 +1,138 @@
+"""The ways into a module, `__call__` and `acall`: each call is told of once, whichever is overridden.
+
+Knows that a module has `callbacks` and the four methods, and nothing else of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, TypeVar
+
+from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.lm.usage import UsageTally, current_tally
+from lmstream_sync.runtime.clocks import touch
+from lmstream_sync.settings import settings
+from lmstream_sync.signatures import Prediction
+
+__all__ = ["FOUR", "announced", "begun", "named_inputs", "nearest"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What a user may override; of several in one class the first is its natural entry.
+FOUR = ("acall", "aforward", "__call__", "forward")
+
+#: The module that was entered and has not begun its own work: its other entry, or `super()`'s, is the same call.
+_entered: ContextVar[Any] = ContextVar("lmstream_sync_entered", default=None)
+
+
+def nearest(cls: type, base: type, *names: str) -> str:
+    """Which of several methods the most derived class overrides, or `""`.
+
+    Args:
+        cls: where to begin.
+        base: where to end; what it has itself is no override.
+        names: the first wins where one class overrides more.
+    """
+    for each in cls.__mro__:
+        if each is base:
+            break
+        for name in names:
+            if name in vars(each):
+                return name
+    return ""
+
+
+def announced(entry: F) -> F:
+    """A `__call__` or `acall` that runs the module's hooks and counts its usage, once a call."""
+
+    @wraps(entry)
+    def synchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _entered.get() is self:
+            return entry(self, *args, **kwargs)
+        with _one_call(self, args, kwargs) as gives:
+            return gives(entry(self, *args, **kwargs))
+
+    @wraps(entry)
+    async def asynchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _entered.get() is self:
+            return await _awaited(entry(self, *args, **kwargs))
+        with _one_call(self, args, kwargs) as gives:
+            return gives(await _awaited(entry(self, *args, **kwargs)))
+
+    awaits = entry.__name__ == "acall" or inspect.iscoroutinefunction(entry)
+    chosen: Any = asynchronous if awaits else synchronous
+    found: F = chosen
+    return found
+
+
+@contextmanager
+def begun() -> Iterator[None]:
+    """Round the module's own work: if it calls the module again, that is another call."""
+    token = _entered.set(None)
+    try:
+        yield
+    finally:
+        _entered.reset(token)
+
+
+@contextmanager
+def _one_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Callable[[Any], Any]]:
+    """Round one call of a module; gives a function that takes its output and gives it back."""
+    tally = UsageTally()
+    tallies = current_tally.set((*current_tally.get(), tally))
+    entered = _entered.set(module)
+    touch()
+    try:
+        with call_hooks("module", module, named_inputs(module, args, kwargs), module.callbacks) as call:
+
+            def gives(output: Any) -> Any:
+                call.outputs = output
+                if isinstance(output, Prediction):
+                    _account(output, tally)
+                return output
+
+            yield gives
+    finally:
+        touch()
+        _entered.reset(entered)
+        current_tally.reset(tallies)
+
+
+def _account(prediction: Prediction, tally: UsageTally) -> None:
+    """Put on a prediction what the call that gave it used."""
+    usage = tally.usage
+    if usage:
+        prediction._set_cost(tally.cost)
+        if settings.track_usage:
+            prediction.set_lm_usage(usage)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def named_inputs(module: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name: positional ones under their parameters', those left over as `args`."""
+    named: dict[str, Any] = {}
+    rest = list(args)
+    if rest:
+        for parameter in _parameters(module):
+            if not rest or parameter.kind not in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                break
+            named[parameter.name] = rest.pop(0)
+    if rest:
+        named["args"] = tuple(rest)
+    return {**named, **kwargs}
+
+
+def _parameters(module: Any) -> list[inspect.Parameter]:
+    """The parameters of what does a module's work: the first of its methods that names any."""
+    for name in ("forward", "aforward", "__call__", "acall"):
+        parameters = list(inspect.signature(getattr(module, name)).parameters.values())
+        if parameters and parameters[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            return parameters
+    return []
