@@ -88,11 +88,20 @@ class Settings:
 
         The calls that start inside the block keep them to their end.
         """
-        token = _overrides.set(MappingProxyType({**_overrides.get(), **values}))
+        before = _overrides.get()
+        _overrides.set(MappingProxyType({**before, **values}))
         try:
             yield
         finally:
-            _overrides.reset(token)
+            # Key by key rather than by a token: blocks need not be left in the order in
+            # which they were entered (fixtures, generators).
+            now = dict(_overrides.get())
+            for key in values:
+                if key in before:
+                    now[key] = before[key]
+                else:
+                    now.pop(key, None)
+            _overrides.set(MappingProxyType(now))
 
     def __repr__(self) -> str:
         process: dict[str, Any] = object.__getattribute__(self, "_process")

@@ -34,7 +34,7 @@ from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
 from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
 from lmstream_sync.lm.secrets import known_secrets, reveal
-from lmstream_sync.runtime.loop import at_loop_end
+from lmstream_sync.runtime.loop import at_loop_end, end_first_at_exit
 
 __all__ = ["LitellmEngine"]
 
@@ -88,6 +88,10 @@ def _first_use() -> None:
         # Not where the user has callbacks: they would hear of calls nobody made.
         with no_banners():
             rehearse(litellm, _internal_call_flag())
+    # litellm registers a clean-up for exit, which wants no other loop to run, with the first
+    # look-up of a name that it does not have at hand.
+    getattr(litellm, "a_name_it_does_not_have", None)
+    end_first_at_exit()
 
 
 async def _close_clients() -> None:

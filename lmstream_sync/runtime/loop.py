@@ -21,7 +21,7 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.runtime.threads import DaemonExecutor
 
-__all__ = ["LoopThread", "at_loop_end", "current_loop_thread", "loop_thread", "on_loop_thread"]
+__all__ = ["LoopThread", "at_loop_end", "current_loop_thread", "end_first_at_exit", "loop_thread", "on_loop_thread"]
 
 _log = logging.getLogger("lmstream_sync.runtime")
 
@@ -248,6 +248,15 @@ def _stop_at_exit() -> None:
         current.stop(EXIT_SECONDS)
 
 
+def end_first_at_exit() -> None:
+    """At exit, end the loop before what was registered with `atexit` until now is run.
+
+    For libraries that clean up at exit, on a loop of their own, what belongs to ours.
+    """
+    atexit.unregister(_stop_at_exit)
+    atexit.register(_stop_at_exit)
+
+
 fork.before_fork(_hold)
 fork.after_fork_in_child(_bury_in_child)
-atexit.register(_stop_at_exit)
+end_first_at_exit()

@@ -46,9 +46,7 @@ def iterate(
         ConfigurationError: it is neither.
     """
     if not callable(source) and not isinstance(source, AsyncIterable):
-        raise ConfigurationError(
-            f"iterate({source!r}): give an asynchronous iterable, or a function that makes one"
-        )
+        raise ConfigurationError(f"iterate({source!r}): give an asynchronous iterable, or a function that makes one")
     limits = timeout_in_force(Timeout.of(timeout))
 
     async def pump(call: Call) -> None:
@@ -56,7 +54,9 @@ def iterate(
         if isinstance(iterable, Awaitable):
             iterable = await iterable
         if not isinstance(iterable, AsyncIterable):
-            raise ConfigurationError(f"iterate(): the factory gave {type(iterable).__name__}, which `async for` refuses")
+            raise ConfigurationError(
+                f"iterate(): the factory gave {type(iterable).__name__}, which `async for` refuses"
+            )
         iterator = aiter(iterable)
         try:
             async with request_clock(None) as clock:

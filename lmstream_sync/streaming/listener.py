@@ -129,9 +129,7 @@ def _why_not(field: str, predictors: list[tuple[str, Any]]) -> str:
 
 
 def _fields_of(predictors: list[tuple[str, Any]]) -> str:
-    return _listed(
-        f"{field} (of {name})" for name, each in predictors for field in each.signature.output_fields
-    )
+    return _listed(f"{field} (of {name})" for name, each in predictors for field in each.signature.output_fields)
 
 
 def _listed(names: Any) -> str:

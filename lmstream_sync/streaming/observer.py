@@ -107,9 +107,7 @@ class _Run:
     def saw(self, delta: Delta | None, fields: Sequence[FieldDelta]) -> None:
         """One piece of the first choice came, and what the reader made of it."""
         names = self._names
-        responses = [
-            StreamResponse(names[field], field, text, last) for field, text, last in fields if field in names
-        ]
+        responses = [StreamResponse(names[field], field, text, last) for field, text, last in fields if field in names]
         if responses:
             self._observer.caught = True
         if self._raw_of is None:

@@ -95,7 +95,9 @@ async def _run_async_generator(
 
 def _pump(generator: Iterator[Any], call: Call) -> Any:
     """In a worker: send what a generator yields; give its final value."""
-    held: Prediction | None = None
+    held = _LastPrediction()
+    send = partial(_send, call)
+    returned: Any = None
     try:
         while True:
             try:
@@ -103,39 +105,60 @@ def _pump(generator: Iterator[Any], call: Call) -> Any:
             except StopIteration as stop:
                 returned = stop.value
                 break
-            if held is not None:  # it was not the last one: an event like any other
-                run_in_call(call, partial(call.put, (held,)))
-                held = None
-            if isinstance(event, Prediction):
-                held = event
-            else:
-                run_in_call(call, partial(call.put, (event,)))
+            send(held.next(event))
+    except Exception:
+        send(held.rest())
+        raise
     finally:
         close = getattr(generator, "close", None)
         if close is not None:
             close()
-    if held is not None and returned is not None:
-        run_in_call(call, partial(call.put, (held,)))
-    return held if returned is None else returned
+    if returned is None:
+        return held.prediction
+    send(held.rest())
+    return returned
+
+
+def _send(call: Call, events: list[Any]) -> None:
+    if events:
+        run_in_call(call, partial(call.put, events))
 
 
 async def _pump_async(generator: AsyncIterator[Any], call: Call) -> Any:
     """On the loop: the same for an asynchronous generator."""
-    held: Prediction | None = None
+    held = _LastPrediction()
     try:
         async for event in generator:
-            if held is not None:
-                await call.put((held,))
-                held = None
-            if isinstance(event, Prediction):
-                held = event
-            else:
-                await call.put((event,))
+            await call.put(held.next(event))
+    except Exception:
+        await call.put(held.rest())
+        raise
     finally:
         close = getattr(generator, "aclose", None)
         if close is not None:
             await close()
-    return held
+    return held.prediction
+
+
+class _LastPrediction:
+    """Holds a Prediction back until it is known whether it is the last thing that a generator yields."""
+
+    def __init__(self) -> None:
+        self.prediction: Prediction | None = None
+
+    def next(self, event: Any) -> list[Any]:
+        """The generator yielded this: what can be sent now."""
+        events = self.rest()
+        if isinstance(event, Prediction):
+            self.prediction = event
+        else:
+            events.append(event)
+        return events
+
+    def rest(self) -> list[Any]:
+        """What is held, which is not the last after all."""
+        prediction, self.prediction = self.prediction, None
+        return [] if prediction is None else [prediction]
 
 
 def _name(fn: Any) -> str:

@@ -178,9 +178,7 @@ class AsyncSSE:
 
 
 @overload
-def streaming_response(
-    stream: Stream, *, heartbeat: float | None = 15, expose_errors: bool = False
-) -> SSE: ...
+def streaming_response(stream: Stream, *, heartbeat: float | None = 15, expose_errors: bool = False) -> SSE: ...
 
 
 @overload

@@ -93,9 +93,7 @@ class StatusSender(BaseCallback):
         if text:
             self._send(StatusMessage(text, kind=f"{what}_start", name=name, call_id=call_id, inputs=inputs))
 
-    def _ended(
-        self, what: str, text: str | None, call_id: str, outputs: Any, error: BaseException | None
-    ) -> None:
+    def _ended(self, what: str, text: str | None, call_id: str, outputs: Any, error: BaseException | None) -> None:
         name = self._names.pop(call_id, "")
         if text:
             self._send(

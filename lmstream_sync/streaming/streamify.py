@@ -100,7 +100,7 @@ def streamify(
         status_message_provider is False or hasattr(status_message_provider, "tool_start_status_message")
     ):
         raise ConfigurationError(
-            f"status_message_provider={status_message_provider!r}: give a StatusMessageProvider, or False for no messages"
+            f"status_message_provider={status_message_provider!r}: give a StatusMessageProvider, or False for none"
         )
     own = Timeout.of(timeout)
     plan = _Plan(

@@ -134,5 +134,3 @@ class SnapshotView(_FieldView):
         if text:
             return text
         raise StopIteration
-
-

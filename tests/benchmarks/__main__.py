@@ -68,7 +68,7 @@ def main() -> None:
         server.kill()
     floor = statistics.median(results["litellm"])
     print(f"\n{options.chunks} chunks without delay, {options.rounds} rounds, Python {sys.version.split()[0]}")
-    print(f"\n| contender | µs a chunk (median) | min – max | × litellm |\n|---|---|---|---|")
+    print("\n| contender | µs a chunk (median) | min – max | × litellm |\n|---|---|---|---|")
     for contender, figures in results.items():
         middle = statistics.median(figures)
         print(f"| {contender} | {middle:.0f} | {min(figures):.0f} – {max(figures):.0f} | {middle / floor:.2f} |")

@@ -242,3 +242,17 @@ def test_it_does_not_begin_for_a_reader_who_has_gone(asynchronous: bool) -> None
     closing.join(10)
     assert ended.wait(10)
     assert set(ran) == {1}
+
+
+def test_what_was_emitted_on_the_loop_goes_out_before_an_awaited_tool() -> None:
+    async def nothing() -> None:
+        return None
+
+    tool = lms.Tool(nothing)
+
+    async def program() -> None:
+        for i in range(50):
+            lms.emit(i)
+            await tool.acall()
+
+    assert list(lms.streamify(program, False, queue_size=2)()) == list(range(50))

@@ -152,7 +152,8 @@ def test_stream_gives_every_output_field_of_every_predictor(serve: Any) -> None:
     serve([chat(answer="draft"), chat(answer="done")])
     events = list(lms.stream(TwoSteps(), question="q"))
     texts = {
-        name: "".join(e.chunk for e in chunks(events, "answer") if e.predict_name == name) for name in ("draft", "final")
+        name: "".join(e.chunk for e in chunks(events, "answer") if e.predict_name == name)
+        for name in ("draft", "final")
     }
     assert texts == {"draft": "draft", "final": "done"}
     assert isinstance(events[-1], lms.Prediction)

@@ -126,8 +126,7 @@ def test_under_gevent_patched_first(server: ServerProcess) -> None:
 
 def test_under_gevent_patched_after_our_import_as_gunicorn_does(server: ServerProcess) -> None:
     head = HEAD + "\nlms.streamify, lms.LM, lms.Predict\nfrom gevent import monkey; monkey.patch_all()\n"
-    done = run(GEVENT_READ, server.url, head=head)
-    assert (done.returncode, done.stdout.strip()) == (0, "ok left"), done.stderr
+    check(run(GEVENT_READ, server.url, head=head), "ok left")
 
 
 def test_under_gevent_a_synchronous_program_runs_too(server: ServerProcess) -> None:
@@ -208,6 +207,7 @@ print("ends here")
 def test_a_thread_that_still_reads_a_healthy_stream_reads_on_after_the_main_thread(server: ServerProcess) -> None:
     script = """
 answer = program()
+read(answer(q="so that nothing is left to be imported"))
 threading.Thread(target=lambda: print(read(answer(q="?")))).start()
 """
     check(run(script, server.url), "one two three four five")

@@ -101,8 +101,7 @@ def test_positional_arguments_pass_through(serve: Any) -> None:
 
 
 def generator(n: int) -> Iterator[int]:
-    for i in range(n):
-        yield i
+    yield from range(n)
     return "returned"
 
 
@@ -141,6 +140,25 @@ def test_a_prediction_that_a_generator_yields_last_is_its_final_value(program: A
     events = list(stream)
     assert [e for e in events if not isinstance(e, lms.Prediction)] == [0, 1]
     assert events[-1].answer == "last" and stream.result() is events[-1]
+
+
+def failing_generator() -> Iterator[Any]:
+    yield lms.Prediction(answer="before the error")
+    raise KeyError("then")
+
+
+async def failing_async_generator() -> AsyncIterator[Any]:
+    yield lms.Prediction(answer="before the error")
+    raise KeyError("then")
+
+
+@pytest.mark.parametrize("program", [failing_generator, failing_async_generator])
+def test_a_prediction_before_an_error_is_an_event_like_any_other(program: Any) -> None:
+    stream = lms.streamify(program)()
+    assert next(stream).answer == "before the error"
+    with pytest.raises(KeyError):
+        next(stream)
+    assert stream.prediction is None
 
 
 @pytest.mark.parametrize(
