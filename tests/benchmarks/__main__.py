@@ -60,18 +60,23 @@ def main() -> None:
     python = environment()
     server, url = serve(python, options.chunks, 0)
     results: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
+    events: dict[str, int] = {}
     try:
         for _ in range(options.rounds):
             for contender in CONTENDERS:
-                results[contender].append(run(python, contender, url, str(options.chunks))["us_per_chunk"])
+                measured = run(python, contender, url, str(options.chunks))
+                results[contender].append(measured["us_per_chunk"])
+                events[contender] = measured["events"]
     finally:
         server.kill()
     floor = statistics.median(results["litellm"])
     print(f"\n{options.chunks} chunks without delay, {options.rounds} rounds, Python {sys.version.split()[0]}")
-    print("\n| contender | µs a chunk (median) | min – max | × litellm |\n|---|---|---|---|")
+    print("\n| contender | µs a chunk (median) | min – max | × litellm | events read |\n|---|---|---|---|---|")
     for contender, figures in results.items():
         middle = statistics.median(figures)
-        print(f"| {contender} | {middle:.0f} | {min(figures):.0f} – {max(figures):.0f} | {middle / floor:.2f} |")
+        print(
+            f"| {contender} | {middle:.0f} | {min(figures):.0f} – {max(figures):.0f} | {middle / floor:.2f} | {events[contender]} |"
+        )
     server, url = serve(python, 50, 0.02)
     try:
         threads = run(python, "threads", url)
