@@ -81,7 +81,8 @@ def main() -> None:
     make: dict[str, Callable[[], Callable[[], int]]] = {
         "litellm": lambda: lambda: litellm_plain(url),
         "dspy": lambda: (lambda program: lambda: count(program))(dspy_program(url, False)),
-        "dspy_listener": lambda: (lambda program: lambda: count(program))(dspy_program(url, True)),
+        # Made anew for each read: DSPy's listeners keep state, and a second call would stream nothing.
+        "dspy_listener": lambda: lambda: count(dspy_program(url, True)),
         "ours_raw": lambda: (lambda program: lambda: count(program))(our_program(url, False)),
         "ours_listener": lambda: (lambda program: lambda: count(program))(our_program(url, True)),
         "ours_async": lambda: (lambda program: lambda: LOOP.run_until_complete(acount(program)))(
