@@ -8,18 +8,17 @@ the `callbacks=` of a module, LM, tool or adapter, and from the stream that is b
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from lmstream_sync.settings import settings
 
-__all__ = ["BaseCallback", "active_call_id", "call_hooks", "stream_callbacks"]
+__all__ = ["BaseCallback", "active_call_id", "call_hooks", "shared_loop_is", "stream_callbacks"]
 
 _log = logging.getLogger("lmstream_sync.callbacks")
 
@@ -31,6 +30,17 @@ stream_callbacks: ContextVar[tuple[BaseCallback, ...]] = ContextVar("lmstream_sy
 
 #: A callback on the event loop that takes longer than this is named in a warning: seconds.
 SLOW_ON_LOOP = 0.1
+
+
+# Whether this thread runs the event loop that all streams share. (The running loop would
+# not tell: under gevent it is there in every greenlet.)
+_on_shared_loop: Callable[[], bool] = bool
+
+
+def shared_loop_is(on_loop_thread: Callable[[], bool]) -> None:
+    """Say how to find out whether this thread runs the loop that all streams share; `runtime.loop` does."""
+    global _on_shared_loop
+    _on_shared_loop = on_loop_thread
 
 
 class BaseCallback:
@@ -120,18 +130,10 @@ def _fire(callbacks: Sequence[Any], hook: str, **arguments: Any) -> None:
         except Exception:
             _log.warning("%s.%s raised and was passed over", type(callback).__name__, hook, exc_info=True)
         took = time.perf_counter() - began
-        if took > SLOW_ON_LOOP and _on_a_loop():
+        if took > SLOW_ON_LOOP and _on_shared_loop():
             _log.warning(
                 "%s.%s took %.2f s on the event loop, where it holds up every stream; make it quick",
                 type(callback).__name__,
                 hook,
                 took,
             )
-
-
-def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -111,3 +111,5 @@ class Settings:
 settings = Settings()
 configure = settings.configure
 context = settings.context
+# One object under both names: a method looked up anew is equal, but another object.
+vars(settings).update(configure=configure, context=context)

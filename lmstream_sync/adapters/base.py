@@ -7,7 +7,7 @@ gives messages, is given text and gives fields.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmstream_sync.adapters.reader import Reader
@@ -115,13 +115,19 @@ class Adapter(ABC):
         )
 
 
-def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str]:
-    """The output fields that a reply may lack, each with the text it has then: that of its default, else none."""
-    return {
-        name: field.default if isinstance(field.default, str) else ""
-        for name, field in signature.output_fields.items()
-        if _may_be_absent(field)
-    }
+def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str | Callable[[], Any]]:
+    """The output fields that a reply may lack, each with the text it has then: that of its default, else none.
+
+    Or what makes that text: a text that is made anew each time must be made once a reply, by
+    its reader, so that the value is what was streamed.
+    """
+    return {name: _absent_text(field) for name, field in signature.output_fields.items() if _may_be_absent(field)}
+
+
+def _absent_text(field: Field) -> str | Callable[[], Any]:
+    if field.default_factory is not None:
+        return field.default_factory if field.annotation in (str, str | None) else ""
+    return field.default if isinstance(field.default, str) else ""
 
 
 def _may_be_absent(field: Field) -> bool:

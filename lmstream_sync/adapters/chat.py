@@ -5,7 +5,7 @@ The form of the markers is DSPy's; the wording of the prompt is ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lmstream_sync.adapters.base import Adapter, texts_of_absent_fields
@@ -134,10 +134,10 @@ class ChatReader:
 
     Args:
         names: the output fields.
-        absent: the fields that a reply may lack, with the text each has then.
+        absent: the fields that a reply may lack, with the text each has then, or what makes it.
     """
 
-    def __init__(self, names: Iterable[str], absent: Mapping[str, str] | None = None) -> None:
+    def __init__(self, names: Iterable[str], absent: Mapping[str, str | Callable[[], Any]] | None = None) -> None:
         self._unseen = dict.fromkeys(names)
         self._absent = dict(absent or {})
         self._scanner = MarkerScanner([*self._unseen, COMPLETED])
@@ -167,7 +167,13 @@ class ChatReader:
         self._close("", deltas)
         for name in self._unseen:
             if name in self._absent:
-                deltas.append(FieldDelta(name, self._absent[name], True))
+                text = self._absent[name]
+                if not isinstance(text, str):
+                    made = text()
+                    text = made if isinstance(made, str) else ""
+                    if isinstance(made, str):
+                        self._fields[name] = made  # the value is this one, and not made a second time
+                deltas.append(FieldDelta(name, text, True))
         self._unseen.clear()
         return Finished(deltas, dict(self._fields))
 

@@ -21,7 +21,8 @@ class FieldDelta(NamedTuple):
 class Finished(NamedTuple):
     """The end of a reply: the deltas held back until now, and each field's whole text.
 
-    `fields` holds only those that the reply has; a field's text equals its deltas joined.
+    `fields` holds only those that the reply has, and those whose text was made in its place by a
+    default factory; a field's text equals its deltas joined.
     """
 
     deltas: list[FieldDelta]

@@ -103,6 +103,10 @@ class Engine(Protocol):
         """Import what the first request needs, off the loop, once a process."""
         ...
 
+    async def connect(self, request: LMRequest) -> None:
+        """Open ahead the connection that the next such request will use, where that can be; never raises."""
+        ...
+
     def stream(self, request: LMRequest) -> AsyncIterator[list[Delta]]:
         """Send a request and give its pieces; what one read brought comes as one list.
 

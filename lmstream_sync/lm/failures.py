@@ -31,7 +31,7 @@ from lmstream_sync.errors import (
 )
 from lmstream_sync.lm.secrets import scrub
 
-__all__ = ["CleanedError", "cleaned", "lm_error_for_status", "translated", "without_context"]
+__all__ = ["CleanedError", "cleaned", "lm_error_for_status", "provider_of", "translated", "without_context"]
 
 _LONGEST_MESSAGE = 2_000
 _DEEPEST_CHAIN = 6
@@ -60,12 +60,8 @@ _BROKE_OFF = frozenset(
         "RemoteProtocolError",
         "NetworkError",
         "ReadTimeout",
-        "ClientPayloadError",
         "ServerDisconnectedError",
         "ClientOSError",
-        "TransferEncodingError",
-        "ContentLengthError",
-        "IncompleteRead",
         "ConnectionResetError",
         "BrokenPipeError",
         "ConnectionClosedError",
@@ -73,6 +69,8 @@ _BROKE_OFF = frozenset(
         "APIConnectionError",
     }
 )
+# The body of a response had begun.
+_BROKE_OFF_MIDWAY = frozenset({"ClientPayloadError", "TransferEncodingError", "ContentLengthError", "IncompleteRead"})
 _NOT_WHAT_IT_SAYS = frozenset(
     {
         "JSONDecodeError",
@@ -101,6 +99,10 @@ _TOO_LONG = re.compile(
     r"context[_ ]length[_ ]exceeded|maximum context length|context window|prompt is too long|too many input tokens",
     re.IGNORECASE,
 )
+# litellm's words for a response that has no answer in it.
+_NO_REPLY = re.compile(r"Empty or invalid response|provider returned '\w+' that is not|Error in response object")
+# What litellm puts before the words of others.
+_PREFIX = re.compile(r"^(?:litellm\.\w+: )*(?:\w+Error: )*(?:\w+Exception - )?(?:litellm\.\w+: )*(?:LiteLLM: )?")
 _STATUS_IN_TEXT = re.compile(r"\b(?:error code|status(?: code)?)\D{0,3}([45]\d\d)\b", re.IGNORECASE)
 
 
@@ -136,12 +138,17 @@ def translated(error: BaseException, *, model: str, secrets: Sequence[str], begu
     ours = kind(
         f"{model}: {_says(kind)}{message}",
         status_code=status if kind not in _WITHOUT_STATUS or any(map(_answered, chain)) else None,
-        provider=str(provider) if provider else model.partition("/")[0] if "/" in model else None,
+        provider=str(provider) if provider else provider_of(model),
         model=model,
         retry_after=_retry_after(chain),
     )
     ours.__cause__ = cleaned(error, secrets)
     return ours
+
+
+def provider_of(model: str) -> str | None:
+    """The provider that a model's name begins with, in litellm's words."""
+    return model.partition("/")[0] if "/" in model else None
 
 
 def lm_error_for_status(status: int | None) -> type[LMError]:
@@ -206,12 +213,13 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> ty
         # litellm gives these a status of its own invention.
         if names & _NOT_REACHED:
             return LMConnectionError
-        if names & _NOT_WHAT_IT_SAYS:
+        # An attribute that is missing: litellm and the openai package read a chunk that is none.
+        if names & _NOT_WHAT_IT_SAYS or type(chain[-1]) is AttributeError or _NO_REPLY.search(_message(chain)):
             return LMProtocolError
+        if names & _BROKE_OFF_MIDWAY:
+            return LMInterrupted
         if names & _BROKE_OFF:
             return LMConnectionError
-        if "Empty or invalid response" in _message(chain):
-            return LMProtocolError
     by_status = lm_error_for_status(status)
     if by_status in (BadRequestError, LMError):
         if "ContextWindowExceededError" in names or _TOO_LONG.search(_message(chain)):
@@ -220,18 +228,25 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> ty
             for kind in type(link).__mro__:
                 if kind.__name__ in _BY_NAME:
                     return _BY_NAME[kind.__name__]
+    if by_status is LMError and any(type(link).__name__ == "APIError" for link in chain):
+        return ServerError  # an error object, status 200, in the place of a reply
     return by_status
 
 
 def _answered(error: BaseException) -> bool:
     """Whether the provider itself answered: with an HTTP error, or an error object in a stream."""
-    if isinstance(getattr(error, "body", None), Mapping):
+    if isinstance(getattr(error, "body", None), Mapping) or _is_error_object(error):
         return True
     return (
         "APIStatusError" in _names(error)
         and "openai" in type(error).__module__
         or (type(error).__name__ == "HTTPStatusError")
     )
+
+
+def _is_error_object(error: BaseException) -> bool:
+    """Whether it is what the openai package makes of an error object inside a stream."""
+    return type(error).__name__ == "APIError" and "openai" in type(error).__module__.partition(".")[0]
 
 
 def _status(chain: Sequence[BaseException]) -> int | None:
@@ -306,7 +321,10 @@ def _message(chain: Sequence[BaseException]) -> str:
             words = inner.get("message") if isinstance(inner, Mapping) else inner
             if isinstance(words, str) and words:
                 return words[:_LONGEST_MESSAGE]
-    return _own_message(chain[0])
+        elif isinstance(body, str) and body and _is_error_object(link):
+            return body[:_LONGEST_MESSAGE]
+    text = _own_message(chain[0])
+    return _PREFIX.sub("", text) or text
 
 
 def _own_message(error: BaseException) -> str:

@@ -17,9 +17,10 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
-from lmstream_sync.errors import BadRequestError, LMError, LMProtocolError
+from lmstream_sync.errors import BadRequestError, LMError
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failures import translated
+from lmstream_sync.lm.foreign_logs import scrubbed_logs
 from lmstream_sync.lm.litellm_cache import (
     NOTHING_SENT,
     cache_options,
@@ -28,8 +29,9 @@ from lmstream_sync.lm.litellm_cache import (
     let_it_write,
 )
 from lmstream_sync.lm.litellm_chunks import is_whole, whole_reply
+from lmstream_sync.lm.litellm_connect import connect_ahead, http_timeout
 from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners
-from lmstream_sync.lm.litellm_stream import StreamReader, in_batches, whole_as_pieces
+from lmstream_sync.lm.litellm_stream import StreamReader, in_batches, no_choices, whole_as_pieces
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
 from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
@@ -125,6 +127,10 @@ class LitellmEngine:
         """Import what the first request needs, in a worker, once a process."""
         await _ready.wait()
 
+    async def connect(self, request: LMRequest) -> None:
+        """Open the connection that the next such request will use; whatever fails is left to that request."""
+        await connect_ahead(_import_litellm(), request)
+
     async def stream(self, request: LMRequest) -> AsyncIterator[list[Delta]]:
         """Send a request and give its pieces; see `Engine.stream`.
 
@@ -175,9 +181,7 @@ class LitellmEngine:
             await let_it_write()
         reply = whole_reply(response, request.model)
         if reply is None:
-            raise LMProtocolError(
-                f"{request.model}: the reply is not what it says it is: it has no choices", model=request.model
-            )
+            raise no_choices(request.model)
         if from_litellms_cache(response):
             reply.usage = dict(NOTHING_SENT)
         reply.cost = self.price(request.model, reply.usage)
@@ -253,31 +257,31 @@ def _wants_a_key_itself(error: LMError) -> bool:
 
 async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bool, no_key: bool) -> Any:
     """The one place where secrets are revealed; no error of ours is raised from this frame."""
-    import httpx  # litellm has brought it
-
     options: dict[str, Any] = {**reveal(request.options), **cache_options(litellm, request)}
     options.pop("max_retries", None)
     if no_key and not options.get("api_key"):
         options["api_key"] = _NO_KEY
     if stream:
         options["stream"] = True
-        asked = options.get("stream_options")
+        given = options.get("stream_options")
         if usage:
-            options["stream_options"] = {"include_usage": True, **(asked or {})}
-        elif asked is not None:
-            options["stream_options"] = {k: v for k, v in asked.items() if k != "include_usage"} or None
+            options["stream_options"] = {"include_usage": True, **(given or {})}
+        elif given is not None:
+            options["stream_options"] = {k: v for k, v in given.items() if k != "include_usage"} or None
     flag = _internal_call_flag() if nobody_listens(litellm, options) else None
     token = flag.set(True) if flag is not None else None
     try:
-        with no_banners():
-            return await litellm.acompletion(
+        with no_banners(), scrubbed_logs(request.options):
+            asked = litellm.acompletion(
                 model=request.model,
                 messages=[dict(message) for message in request.messages],
-                timeout=httpx.Timeout(None, connect=request.connect),
+                timeout=http_timeout(request),
                 num_retries=0,
                 max_retries=0,
                 **options,
             )
+            # A stand-in may give its stream or response at once.
+            return await asked if hasattr(asked, "__await__") else asked
     finally:
         if flag is not None and token is not None:
             flag.reset(token)

@@ -14,14 +14,14 @@ from typing import Any
 
 from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
 from lmstream_sync.lm.engine import Delta, LMRequest
-from lmstream_sync.lm.failures import lm_error_for_status
+from lmstream_sync.lm.failures import lm_error_for_status, provider_of
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
 from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import NowOrLater, Pumped, Watched, Wire
 from lmstream_sync.lm.secrets import known_secrets, scrub
 
-__all__ = ["LARGEST_BATCH", "StreamReader", "in_batches", "whole_as_pieces"]
+__all__ = ["LARGEST_BATCH", "StreamReader", "in_batches", "no_choices", "whole_as_pieces"]
 
 #: Chunks that cross as one list at most, however much one read brought.
 LARGEST_BATCH = 64
@@ -108,6 +108,7 @@ class StreamReader:
                 raise LMProtocolError(
                     f"{self._request.model}: litellm.acompletion gave {type(response).__name__}, "
                     "which is no stream and no response",
+                    provider=provider_of(self._request.model),
                     model=self._request.model,
                 )
             response = Pumped(response)
@@ -174,11 +175,8 @@ class StreamReader:
         if self._wire.whole_body()[0] or self._wire.complete(_finish_reason(self._response)):
             return None
         model = self._request.model
-        if not self.begun:
-            return LMInterrupted(f"{model}: the reply broke off: the provider sent nothing", model=model)
-        return LMInterrupted(
-            f"{model}: the reply broke off: its stream ended with neither a finish reason nor [DONE]", model=model
-        )
+        said = "its stream ended with neither a finish reason nor [DONE]" if self.begun else "the provider sent nothing"
+        return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
 
     def let_go(self) -> None:
         """Take out of litellm's wrapper what refers back to it: reference counts shall free it."""
@@ -198,11 +196,14 @@ class StreamReader:
             words = error.get("message") if isinstance(error, dict) else error
             status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() else None
             said = scrub(str(words), known_secrets(self._request.options))
-            raise lm_error_for_status(status)(f"{model}: {said}", status_code=status, model=model)
+            raise lm_error_for_status(status)(
+                f"{model}: {said}", status_code=status, provider=provider_of(model), model=model
+            )
         what = "JSON without choices" if body is not None else "something else"
         raise LMProtocolError(
             f"{model}: the reply is not what it says it is: a stream of events was asked for, and {what} came; "
             "look at api_base",
+            provider=provider_of(model),
             model=model,
         )
 
@@ -224,6 +225,13 @@ def _usage_at_end(wrapper: Any) -> list[Delta]:
     return []
 
 
+def no_choices(model: str) -> LMProtocolError:
+    """The error for a whole response without any answer in it."""
+    return LMProtocolError(
+        f"{model}: the reply is not what it says it is: it has no choices", provider=provider_of(model), model=model
+    )
+
+
 def whole_as_pieces(litellm: ModuleType, response: Any, request: LMRequest) -> list[Delta]:
     """A whole response as the pieces of a stream, with raw chunks as a stream has them.
 
@@ -232,9 +240,7 @@ def whole_as_pieces(litellm: ModuleType, response: Any, request: LMRequest) -> l
     """
     reply = whole_reply(response, request.model)
     if reply is None:
-        raise LMProtocolError(
-            f"{request.model}: the reply is not what it says it is: it has no choices", model=request.model
-        )
+        raise no_choices(request.model)
     deltas: list[Delta] = []
     for choice in reply.choices:
         calls = [{"index": position, **call} for position, call in enumerate(choice.tool_calls)]

@@ -28,6 +28,12 @@ T = TypeVar("T")
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TAIL = 16
 
+# How an event stream begins (HTML standard, "Parsing an event stream").
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+
+#: Seconds that the end of a response may take after its `[DONE]`.
+END_SECONDS = 0.05
+
 #: A body that is no event stream is kept up to here, to be read as a whole response: bytes.
 _LONGEST_BODY = 16 * 1024 * 1024
 
@@ -62,8 +68,7 @@ class Wire:
         self._opened = False
         self._done = False
         self._tail = b""
-        self._first = True
-        self._body: bytearray | None = None
+        self._body: bytearray | None = bytearray()
         self._begun: set[int] = set()
         self._finished: dict[int, str] = {}
         self.chunks = 0
@@ -85,18 +90,28 @@ class Wire:
 
     async def _watched_bytes(self, original: Any, *args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
         self._opened = True
-        async for piece in original(*args, **kwargs):
+        pieces = original(*args, **kwargs).__aiter__()
+        async for piece in pieces:
+            already = self._done
             self._saw(piece)
+            if self._done and not already:
+                # At [DONE] the openai package closes the response, and a response that was not
+                # read to its end takes its connection along. So the end is waited for, but
+                # nothing is held back for it.
+                done_at = piece.rfind(b"data:")
+                if done_at > 0:
+                    yield piece[:done_at]
+                    piece = piece[done_at:]
+                await _read_to_end(pieces)
             yield piece
 
     def _saw(self, piece: bytes) -> None:
         touch()
-        if self._first and piece.strip():
-            self._first = False
-            if piece.lstrip()[:1] in (b"{", b"[", b"<"):
-                self._body = bytearray()
-        if self._body is not None and len(self._body) < _LONGEST_BODY:
-            self._body += piece
+        if self._body is not None:
+            if self.chunks or _EVENTS.match(self._body):
+                self._body = None
+            elif len(self._body) < _LONGEST_BODY:
+                self._body += piece
         if not self._done:
             text = self._tail + piece
             self._done = _DONE.search(text) is not None
@@ -133,7 +148,7 @@ class Wire:
 
     def whole_body(self) -> tuple[bool, Any]:
         """Whether something else than an event stream came; and its JSON, or `None`."""
-        if self._body is None or self.chunks:
+        if not self._body or self.chunks or not self._body.strip() or _EVENTS.match(self._body):
             return False, None
         try:
             return True, json.loads(self._body)
@@ -166,6 +181,23 @@ def _inwards(outermost: Any) -> Iterator[Any]:
         else:
             own = getattr(found, "__dict__", {})
             waiting += [own[name] for name in _INWARDS if name in own]
+
+
+async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
+    """Read the little that may follow `[DONE]`, for `END_SECONDS` at most."""
+
+    async def read() -> None:
+        async for _ in pieces:
+            pass
+
+    reading = asyncio.ensure_future(read())
+    try:
+        await asyncio.wait([reading], timeout=END_SECONDS)
+    finally:
+        if not reading.done():
+            reading.cancel()
+        elif not reading.cancelled():
+            reading.exception()  # seen: the reply is whole without it
 
 
 class Watched:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lmstream_sync.callbacks import call_hooks
@@ -27,7 +28,11 @@ __all__ = ["LM"]
 # One serves all LMs: it holds nothing of theirs.
 _litellm_engine = LitellmEngine()
 
+# Options of this class that are still to come; litellm must not get them as its own.
+_NOT_YET = ("fallbacks", "on_interrupt", "max_reply_bytes")
+
 _ENGINES = ("auto", "litellm", "direct")
+_NOT_PER_REQUEST = ("model", "engine")
 
 
 class LM:
@@ -75,12 +80,14 @@ class LM:
     ) -> None:
         if not isinstance(model, str) or not model.strip():
             raise ConfigurationError(f'LM({model!r}): name a model, for instance lms.LM("openai/gpt-4o-mini")')
-        if isinstance(num_retries, bool) or not isinstance(num_retries, int) or num_retries < 0:
-            raise ConfigurationError(f"LM(num_retries={num_retries!r}): give a whole number, 0 for none")
+        _check_retries(num_retries)
         if engine not in _ENGINES:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
         if engine == "direct":
             raise ConfigurationError('LM(engine="direct"): this engine does not exist yet; use engine="litellm"')
+        for name in _NOT_YET:
+            if name in kwargs:
+                raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
         self.model = model
         self.cache = cache
         self.cache_in_memory = cache_in_memory
@@ -194,6 +201,21 @@ class LM:
         """Import ahead what the first request would import; on any loop, any number of times."""
         await crossing.arun(self._engine.prepare, name="warm_up")
 
+    async def connect(self) -> None:
+        """`prepare`, and open the connection that the first request will use; on any loop.
+
+        Costs a harmless request (`GET /models`), whose failure is nobody's. Not every
+        provider can be reached ahead; then nothing is opened.
+        """
+        asked = self._asked([], {}, None)
+        own = asked.timeout.connect if asked.timeout is not None else None
+
+        async def ahead() -> None:
+            await self._engine.prepare()
+            await self._engine.connect(replace(asked.request, connect=own or Timeout().connect))
+
+        await crossing.arun(ahead, timeout=asked.timeout, name="warm_up")
+
     def copy(self, **overrides: Any) -> LM:
         """A new LM with other arguments here and there, and an empty history.
 
@@ -227,10 +249,15 @@ class LM:
         return make(self) if make is not None else None
 
     def _asked(self, messages: list[dict[str, Any]], options: Mapping[str, Any] | None, prompt: str | None) -> Asked:
+        for name in _NOT_PER_REQUEST:
+            if options and name in options:
+                raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
+        _check_messages(messages)
         merged = {**self._options, **hide(dict(options or {}))}
         merged = {name: value for name, value in merged.items() if value is not None}
         timeout = merged.pop("timeout", None)
         retries = merged.pop("num_retries", self.num_retries)
+        _check_retries(retries)
         rollout_id = merged.pop("rollout_id", None)
         cache = bool(merged.pop("cache", self.cache))
         in_memory = bool(merged.pop("cache_in_memory", self.cache_in_memory))
@@ -292,7 +319,23 @@ class LM:
 def _messages(prompt: str | None, messages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     if (prompt is None) == (messages is None):
         raise ConfigurationError('give one of the two: lm("a prompt") or lm(messages=[{"role": "user", ...}])')
-    return messages if messages is not None else [{"role": "user", "content": prompt}]
+    if messages is not None:
+        return messages
+    if not isinstance(prompt, str):
+        raise ConfigurationError(
+            f"the prompt is a {type(prompt).__name__}; give a text, or lm(messages=...) for messages"
+        )
+    return [{"role": "user", "content": prompt}]
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, (list, tuple)) or not all(isinstance(message, Mapping) for message in messages):
+        raise ConfigurationError('messages= takes a list of dicts: [{"role": "user", "content": "..."}]')
+
+
+def _check_retries(retries: object) -> None:
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise ConfigurationError(f"num_retries={retries!r}: give a whole number, 0 for none")
 
 
 def _texts(reply: Reply) -> list[str]:

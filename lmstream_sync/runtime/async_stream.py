@@ -1,4 +1,4 @@
-"""`AsyncStream`: the thin wrapper for readers on an event loop of their own.
+"""`AsyncEventStream`: the thin wrapper for readers on an event loop of their own.
 
 It takes no thread: it drains what is there and, when there is nothing, waits for a wake-up
 that the channel posts to the reader's loop. Events are only taken when they are handed
@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from lmstream_sync.errors import LMStreamError
-from lmstream_sync.runtime.stream import CLOSE_SECONDS, EventStream, Outcome
-from lmstream_sync.runtime.waiting import Watch
+from lmstream_sync.runtime.ending import CLOSE_SECONDS, Outcome
+from lmstream_sync.runtime.stream import EventStream
+from lmstream_sync.runtime.waiting import Expired, Watch
 
-__all__ = ["AsyncStream"]
+__all__ = ["AsyncEventStream"]
 
 
-class AsyncStream:
-    """An asynchronous iterator over a `Stream`, and an asynchronous context manager."""
+class AsyncEventStream:
+    """An asynchronous iterator over an `EventStream`, and an asynchronous context manager."""
 
     def __init__(self, stream: EventStream) -> None:
         self.stream = stream
 
-    def __aiter__(self) -> AsyncStream:
+    def __aiter__(self) -> AsyncEventStream:
         return self
 
     async def __anext__(self) -> Any:
@@ -33,7 +35,11 @@ class AsyncStream:
         return await self.next(None)
 
     async def next(self, timeout: float | None) -> Any:
-        """The next event, or `Expired` when none came within `timeout` seconds."""
+        """The next event, or `Expired` when none came within `timeout` seconds.
+
+        Raises:
+            StreamError: another thread or task reads at this moment.
+        """
         stream = self.stream
         until = None if timeout is None else time.monotonic() + timeout
         watch: Watch | None = None
@@ -49,9 +55,10 @@ class AsyncStream:
         """Wait until something came or the channel ended (or, now and then, for nothing at all)."""
         stream = self.stream
         channel = stream._channel
-        woken = _Wakeup()
-        channel.wake_with(woken.post)
+        stream._begin_turn()  # kept over the wait: there is one waker, for one reader
         try:
+            woken = _Wakeup()
+            channel.wake_with(woken.post)
             if channel.ready:
                 return
             if not await woken.wait(watch.slice()):
@@ -61,6 +68,23 @@ class AsyncStream:
                     stream._give_up(error)
         finally:
             channel.wake_with(None)
+            stream._turn.release()
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """See `Stream.result`: read to the end and give the program's final value."""
+        stream = self.stream
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            while True:
+                left = None if until is None else until - time.monotonic()
+                if left is not None and left <= 0 and not stream._call.done.is_set():
+                    raise Expired
+                await self.next(left)
+        except StopAsyncIteration:
+            pass
+        except Expired:
+            raise stream._timed_out(f"the program did not end within {timeout:g} s", "result") from None
+        return stream.result()  # everything was read: it gives the value, or raises the error, at once
 
     async def aclose(self) -> None:
         """`Stream.close()` without blocking the reader's loop."""
@@ -75,7 +99,7 @@ class AsyncStream:
         finally:  # cancelled, or warnings may be errors here
             stream._settle_close()
 
-    async def __aenter__(self) -> AsyncStream:
+    async def __aenter__(self) -> AsyncEventStream:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -101,8 +125,17 @@ class AsyncStream:
         """See `Stream.error`."""
         return self.stream.error
 
+    @property
+    def timings(self) -> dict[str, float | None]:
+        """See `Stream.timings`."""
+        return self.stream.timings
+
+    def on_end(self, fn: Callable[[Any], object]) -> None:
+        """See `Stream.on_end`: `fn` gets the `Stream`, in the thread that reads or closes."""
+        self.stream.on_end(fn)
+
     def __repr__(self) -> str:
-        return f"<AsyncStream of {self.stream!r}>"
+        return f"<{type(self).__name__} of {self.stream!r}>"
 
 
 class _Wakeup:

@@ -31,6 +31,7 @@ from lmstream_sync.runtime.channel import Channel, ChannelEnded
 from lmstream_sync.runtime.deadlines import CallClocks
 from lmstream_sync.runtime.loop import LoopThread, loop_thread, on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
+from lmstream_sync.settings import settings
 
 __all__ = ["Call", "Own", "cancel", "current_call", "running_calls"]
 
@@ -59,7 +60,7 @@ class Call:
     Args:
         make: gives the coroutine to run; called on the loop, in the call's context.
         channel: where its events go, or `None` for a plain call.
-        timeout: the limits in force.
+        timeout: the limits asked for; `configure` and the defaults supply the others.
         name: what it runs, for messages.
     """
 
@@ -82,7 +83,7 @@ class Call:
         self.error: BaseException | None = None
         self.result: Any = None
         self.done = threading.Event()
-        self.clocks = CallClocks(timeout, self.fail)
+        self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
         self.busy_with: dict[object, str] = {}
         self._make: Callable[[Call], Awaitable[Any]] | None = make
         self._task: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""What code inside a call asks of its clocks: the limits in force, a request's clock, `touch`."""
+"""What code asks of the clocks of a call: the limits to start it with, a request's clock, `touch`."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ from lmstream_sync.runtime.deadlines import RequestClock
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.settings import settings
 
-__all__ = ["request_clock", "timeout_in_force", "touch"]
+__all__ = ["limits_asked", "request_clock", "touch"]
 
 
-def timeout_in_force(own: Timeout | None = None) -> Timeout:
-    """The limits that hold here: `context` over `own` over `configure` over the defaults."""
-    limits = Timeout()
-    for wider in (
-        Timeout.of(settings.override("timeout")),
-        own,
-        Timeout.of(settings.process_wide("timeout")),
-    ):
-        limits = limits.over(wider)
-    return limits
+def limits_asked(own: Timeout | None = None) -> Timeout:
+    """The limits that are asked for here: those of `context` over `own`. A `Call` adds what is left open."""
+    return _of_context().over(own)
+
+
+def _of_context() -> Timeout:
+    return Timeout.of(settings.override("timeout")) or Timeout()
 
 
 def touch() -> None:
@@ -34,13 +31,11 @@ def request_clock(timeout: Timeout | None) -> RequestClock:
     """The clock round one model request, on the loop, in a call.
 
     Args:
-        timeout: the model's own limits; those of the call and the context beat them.
+        timeout: the model's own limits. Those of the call beat them, and those of a
+            `context` entered inside the program beat both.
     """
     call = current_call.get()
     if call is None:
         raise StreamError("a model request runs inside a call; use runtime.crossing.run or arun")
-    own = timeout or Timeout()
-    limits = call.timeout.over(own)
-    own_total = own.total if not call.timeout.given("total") else None
-    own_idle = own.idle if own.given("idle") and not call.timeout.given("idle") else None
-    return RequestClock(limits, own_total, own_idle, call.clocks, lambda: call.stopping)
+    limits = _of_context().over(call.timeout).over(timeout).over(call.clocks.timeout)
+    return RequestClock(limits, call.clocks, lambda: call.stopping)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from lmstream_sync.errors import Stopped
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call, current_call
-from lmstream_sync.runtime.clocks import timeout_in_force
+from lmstream_sync.runtime.clocks import limits_asked
 from lmstream_sync.runtime.loop import on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.runtime.waiting import Watch, forbid_on_loop
@@ -43,7 +43,7 @@ def run(make: Callable[[], Awaitable[T]], *, instead: str, timeout: Timeout | No
     forbid_on_loop(instead)
     call = current_call.get()
     if call is None or call.generation != fork.generation:
-        result: T = _run_call(Call(lambda _: make(), None, timeout_in_force(timeout), name))
+        result: T = _run_call(Call(lambda _: make(), None, limits_asked(timeout), name))
     else:
         result = run_in_call(call, make)
     return result
@@ -148,7 +148,7 @@ async def arun(make: Callable[[], Awaitable[T]], *, timeout: Timeout | None = No
             call.thread.post(meeting.leave)
             raise
         return cast(T, meeting.result())
-    call = Call(lambda _: make(), None, timeout_in_force(timeout), name)
+    call = Call(lambda _: make(), None, limits_asked(timeout), name)
     call.thread.post(call.when_done, tell)
     try:
         call.start()

@@ -48,7 +48,9 @@ class CallClocks:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = 0.0
         self._still = 0
+        # `idle`, and in its place those of the requests under way that have one of their own.
         self._idle = timeout.idle
+        self._idles: dict[object, float | None] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self, loop: asyncio.AbstractEventLoop, already: float) -> None:
@@ -116,17 +118,22 @@ class CallClocks:
 
     @contextmanager
     def idle_limit(self, seconds: float | None) -> Iterator[None]:
-        """Another `idle` for as long as the block lasts (a model's own time-out)."""
-        before, self._idle = self._idle, seconds
-        if seconds is not None and self._loop is not None:
-            self._arm("idle", seconds, self._look_whether_idle)
+        """Another `idle` for as long as the block lasts (a model's own time-out); of several the shortest."""
+        token = object()
+        self._idles[token] = seconds
+        self._set_idle()
         try:
             yield
         finally:
-            self._idle = before
+            del self._idles[token]
             self.touch()
-            if before is not None and self._loop is not None:
-                self._arm("idle", before, self._look_whether_idle)
+            self._set_idle()
+
+    def _set_idle(self) -> None:
+        limits = self._idles.values() if self._idles else (self.timeout.idle,)
+        self._idle = min((each for each in limits if each is not None), default=None)
+        if self._idle is not None:
+            self._arm("idle", self._idle, self._look_whether_idle)
 
     def _arm(self, name: str, seconds: float, passed: Callable[[], None]) -> None:
         if self._loop is None:
@@ -169,13 +176,12 @@ class CallClocks:
 class RequestClock:
     """The clock round one model request; an asynchronous context manager.
 
-    `first` runs from `sent()` to `arrived()`, the model's own `total` (where neither the
-    call nor the context has one) to the end of the block. When one passes, the task is
-    interrupted and the block raises `StreamTimeout`.
+    `first` runs from `sent()` to `arrived()`, a `total` that differs from the call's to the
+    end of the block. When one passes, the task is interrupted and the block raises
+    `StreamTimeout`.
 
     Args:
         timeout: the limits in force for this request.
-        own_total: the model's own `total`, where it counts.
         call: the clocks of the call that the request belongs to.
         call_stopping: whether that call is being stopped, whose cancellation is not ours.
     """
@@ -183,14 +189,11 @@ class RequestClock:
     def __init__(
         self,
         timeout: Timeout,
-        own_total: float | None,
-        own_idle: float | None,
         call: CallClocks,
         call_stopping: Callable[[], bool],
     ) -> None:
         self.timeout = timeout
-        self._own_total = own_total
-        self._own_idle = own_idle
+        self._own_total = timeout.total if timeout.total != call.timeout.total else None
         self._call = call
         self._call_stopping = call_stopping
         self._task: asyncio.Task[object] | None = None
@@ -205,8 +208,8 @@ class RequestClock:
         self._task = asyncio.current_task()
         if self._own_total is not None:
             self._timers.append(self._later(self._own_total, "total"))
-        if self._own_idle is not None:
-            self._idle = self._call.idle_limit(self._own_idle)
+        if self.timeout.idle != self._call.timeout.idle:
+            self._idle = self._call.idle_limit(self.timeout.idle)
             self._idle.__enter__()
         return self
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from lmstream_sync.callbacks import shared_loop_is
 from lmstream_sync.errors import LoopDied
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
@@ -193,6 +194,9 @@ def on_loop_thread() -> bool:
     """
     current = _current
     return current is not None and current.ident == threading.get_ident() and current.alive
+
+
+shared_loop_is(on_loop_thread)
 
 
 def _hold(seconds: float) -> Callable[[], None]:

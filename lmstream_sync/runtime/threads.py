@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import logging
 import queue
 import threading
@@ -155,6 +156,32 @@ def start_result(fn: Callable[[], T], deliver: Callable[[bool, Any], None]) -> N
     start_job(job)
 
 
+class _Job(Future[Any]):
+    """The end of a job; a coroutine that it gives while nobody waits any more is closed.
+
+    litellm makes its request's coroutine in a worker. Cancelled at that moment, it would
+    leave one behind that "was never awaited".
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unwanted = False
+
+    def cancel(self) -> bool:
+        """asyncio calls this when the task that waited was cancelled, maybe after the end."""
+        cancelled = super().cancel()
+        self._unwanted = not cancelled
+        self.close_if_unwanted()
+        return cancelled
+
+    def close_if_unwanted(self) -> None:
+        """Close the coroutine that came for nobody."""
+        if self._unwanted and self.done() and not self.cancelled() and self.exception() is None:
+            result = self.result()
+            if inspect.iscoroutine(result):
+                result.close()
+
+
 class DaemonExecutor(ThreadPoolExecutor):
     """The loop's default executor (name look-ups): our daemon workers, without a bound.
 
@@ -163,7 +190,7 @@ class DaemonExecutor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn(*args, **kwargs)` in a worker."""
-        future: Future[Any] = Future()
+        future = _Job()
 
         def job() -> None:
             if not future.set_running_or_notify_cancel():
@@ -175,6 +202,7 @@ class DaemonExecutor(ThreadPoolExecutor):
                     future.set_exception(error)
             else:
                 future.set_result(result)
+                future.close_if_unwanted()
 
         start_job(job)
         return future

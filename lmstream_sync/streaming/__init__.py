@@ -9,7 +9,6 @@ writes events for the web. This package knows nothing of web frameworks.
 from __future__ import annotations
 
 from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
-from lmstream_sync.runtime.async_stream import AsyncStream
 from lmstream_sync.runtime.call import cancel
 from lmstream_sync.runtime.crossing import syncify
 from lmstream_sync.runtime.emitting import aemit, emit
@@ -19,7 +18,7 @@ from lmstream_sync.streaming.iterating import iterate
 from lmstream_sync.streaming.listener import StreamListener
 from lmstream_sync.streaming.sse import streaming_response
 from lmstream_sync.streaming.status import StatusMessageProvider
-from lmstream_sync.streaming.stream import Stream
+from lmstream_sync.streaming.stream import AsyncStream, Stream
 from lmstream_sync.streaming.streamify import stream, streamify
 from lmstream_sync.streaming.warming import warm_up
 

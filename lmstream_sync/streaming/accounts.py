@@ -7,7 +7,7 @@ gives is built from lists that only grow, or are replaced whole.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lmstream_sync.events import StreamResponse, StreamRestart
@@ -65,11 +65,20 @@ class TextAccounts:
         for heard in self._hearing:
             heard.append(restart)
 
-    def partial(self) -> dict[str, str]:
-        """Field → text of its last run so far; `predict_name.field` where two predictors have it."""
+    def partial(self, whole: Callable[[str], str | None]) -> dict[str, str]:
+        """Field → text of its last run so far; `predict_name.field` where two predictors have it.
+
+        Args:
+            whole: gives the text of a field that one predictor has and that did not come in
+                pieces, where the reader got it all the same.
+        """
         texts = list(self._texts.items())
         fields = [field for (_, field), _ in texts]
-        return {
-            (f"{predictor}.{field}" if fields.count(field) > 1 else field): "".join(map(str, text.pieces))
-            for (predictor, field), text in texts
-        }
+        found: dict[str, str] = {}
+        for (predictor, field), text in texts:
+            joined = "".join(map(str, text.pieces))
+            if fields.count(field) > 1:
+                found[f"{predictor}.{field}"] = joined
+            else:
+                found[field] = joined if text.pieces else whole(field) or ""
+        return found

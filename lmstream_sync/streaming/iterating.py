@@ -8,7 +8,7 @@ from typing import Any
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.channel import Channel
-from lmstream_sync.runtime.clocks import request_clock, timeout_in_force
+from lmstream_sync.runtime.clocks import limits_asked, request_clock
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.settings import settings
 from lmstream_sync.streaming.stream import Stream
@@ -47,7 +47,7 @@ def iterate(
     """
     if not callable(source) and not isinstance(source, AsyncIterable):
         raise ConfigurationError(f"iterate({source!r}): give an asynchronous iterable, or a function that makes one")
-    limits = timeout_in_force(Timeout.of(timeout))
+    limits = limits_asked(Timeout.of(timeout))
 
     async def pump(call: Call) -> None:
         iterable: Any = source if isinstance(source, AsyncIterable) else source()

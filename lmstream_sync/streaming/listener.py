@@ -76,14 +76,26 @@ def bind(program: Any, listeners: Sequence[StreamListener]) -> tuple[Bound, ...]
         ListenerError: no predictor has the field, or several and none was named.
         ConfigurationError: something in the list is no listener.
     """
+    if isinstance(listeners, (StreamListener, str)):
+        raise ConfigurationError(f"stream_listeners={listeners!r}: give a list, [lms.StreamListener('the_field')]")
     for listener in listeners:
         if not isinstance(listener, StreamListener):
             raise ConfigurationError(
                 f"stream_listeners holds {listener!r}; give lms.StreamListener('the_field') objects"
             )
     if not isinstance(program, Module):
+        # Nothing tells the names of a function's predictors: those that are given are numbered.
+        given: dict[int, str] = {}
+        for each in listeners:
+            if each.predict is not None and not each.predict_name:
+                given.setdefault(id(each.predict), f"self[{len(given)}]" if given else "self")
         return tuple(
-            Bound(each.signature_field_name, each.predict, each.predict_name or "self", each.allow_reuse)
+            Bound(
+                each.signature_field_name,
+                each.predict,
+                each.predict_name or given.get(id(each.predict), "self"),
+                each.allow_reuse,
+            )
             for each in listeners
         )
     predictors = list(program.named_predictors())

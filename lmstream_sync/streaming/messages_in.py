@@ -47,8 +47,9 @@ class _TextTap:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        # field → whether its last chunk went; `reasoning` is listed once it began.
-        self._closed = {"text": False}
+        # field → the piece that came with a finish reason: it waits, as it is the last one
+        # unless more comes all the same. `reasoning` is listed once it began.
+        self._held: dict[str, str] = {"text": ""}
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Pieces arrived."""
@@ -56,21 +57,15 @@ class _TextTap:
         for delta in deltas:
             if delta.index != 0:
                 continue
-            over = delta.finish_reason is not None
-            if delta.reasoning and not self._closed.get("reasoning"):
-                self._closed.setdefault("reasoning", False)
-                events.append(self._piece("reasoning", delta.reasoning, over))
-            if delta.content and not self._closed["text"]:
-                events.append(self._piece("text", delta.content, over))
+            for field, piece in (("reasoning", delta.reasoning), ("text", delta.content)):
+                if piece:
+                    text = self._held.get(field, "") + piece
+                    self._held[field] = text if delta.finish_reason is not None else ""
+                    if not self._held[field]:
+                        events.append(StreamResponse("self", field, text, False))
         if events:
             await self._call.put(events)
 
     async def end(self, reply: Reply) -> None:
-        """The reply ended well: close what is open."""
-        left = [self._piece(field, "", True) for field, closed in self._closed.items() if not closed]
-        if left:
-            await self._call.put(left)
-
-    def _piece(self, field: str, text: str, last: bool) -> StreamResponse:
-        self._closed[field] = last
-        return StreamResponse("self", field, text, last)
+        """The reply ended well: give each field its last chunk."""
+        await self._call.put([StreamResponse("self", field, text, True) for field, text in self._held.items()])

@@ -41,6 +41,8 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
             f"{program!r} cannot be streamed: give a Module (lms.Predict('question -> answer')), a function, a "
             "coroutine function, or a generator function"
         )
+    if isinstance(program, type) and issubclass(program, Module):
+        raise ConfigurationError(f"streamify({program.__name__}): this is the class; give an object, made of it")
     if isinstance(program, Module):
         if is_async_program or prefers_async(program):
             return partial(_run_async, program.acall)

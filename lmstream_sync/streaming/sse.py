@@ -14,10 +14,9 @@ from typing import Any, overload
 
 from lmstream_sync.errors import ConfigurationError, LMStreamError, StreamClosed
 from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
-from lmstream_sync.runtime.async_stream import AsyncStream
 from lmstream_sync.runtime.waiting import Expired
 from lmstream_sync.signatures import Prediction
-from lmstream_sync.streaming.stream import Stream
+from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["AsyncSSE", "SSE", "encode_error", "encode_event", "streaming_response"]
 
@@ -44,7 +43,8 @@ def encode_event(event: Any) -> str:
     elif isinstance(event, str) and event.startswith("data:"):
         return event if event.endswith("\n\n") else event.rstrip("\r\n") + "\n\n"
     elif _is_raw_chunk(event):
-        data = {"chunk": event.model_dump(mode="json", exclude_none=True)}
+        # As the provider sent it: `predict_id` is ours, and a number of this process.
+        data = {"chunk": event.model_dump(mode="json", exclude_none=True, exclude={"predict_id"})}
     else:
         data = {"event": event}
     return f"data: {_compact(data)}\n\n"
@@ -175,6 +175,12 @@ class AsyncSSE:
     async def aclose(self) -> None:
         """Close the stream."""
         await self._stream.aclose()
+
+    async def __aenter__(self) -> AsyncSSE:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
 
 @overload

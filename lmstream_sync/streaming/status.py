@@ -62,8 +62,8 @@ class StatusSender(BaseCallback):
     def on_tool_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """See `BaseCallback`."""
         if instance.name != "finish":
-            text = self._provider.tool_start_status_message(instance, inputs)
-            self._started("tool", text, call_id, instance.name, inputs)
+            self._names[call_id] = instance.name
+            self._started("tool", self._provider.tool_start_status_message(instance, inputs), call_id, inputs)
 
     def on_tool_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
         """See `BaseCallback`."""
@@ -72,8 +72,8 @@ class StatusSender(BaseCallback):
 
     def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """See `BaseCallback`."""
-        text = self._provider.module_start_status_message(instance, inputs)
-        self._started("module", text, call_id, type(instance).__name__, inputs)
+        self._names[call_id] = type(instance).__name__
+        self._started("module", self._provider.module_start_status_message(instance, inputs), call_id, inputs)
 
     def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
         """See `BaseCallback`."""
@@ -81,16 +81,16 @@ class StatusSender(BaseCallback):
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """See `BaseCallback`."""
-        text = self._provider.lm_start_status_message(instance, inputs)
-        self._started("lm", text, call_id, str(getattr(instance, "model", "")), inputs)
+        self._names[call_id] = str(getattr(instance, "model", ""))
+        self._started("lm", self._provider.lm_start_status_message(instance, inputs), call_id, inputs)
 
     def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
         """See `BaseCallback`."""
         self._ended("lm", self._provider.lm_end_status_message(outputs), call_id, outputs, exception)
 
-    def _started(self, what: str, text: str | None, call_id: str, name: str, inputs: dict[str, Any]) -> None:
-        self._names[call_id] = name
+    def _started(self, what: str, text: str | None, call_id: str, inputs: dict[str, Any]) -> None:
         if text:
+            name = self._names[call_id]
             self._send(StatusMessage(text, kind=f"{what}_start", name=name, call_id=call_id, inputs=inputs))
 
     def _ended(self, what: str, text: str | None, call_id: str, outputs: Any, error: BaseException | None) -> None:

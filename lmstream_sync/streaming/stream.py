@@ -1,4 +1,4 @@
-"""`Stream`: what a streamified program gives back, and reading it in terms of fields."""
+"""`Stream` and `AsyncStream`: what a streamified program gives back, and reading it in terms of fields."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from lmstream_sync.errors import ListenerError, LMStreamError
 from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.lm.usage import UsageTally
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call, Own
 from lmstream_sync.runtime.stream import NOTHING, EventStream
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.streaming.accounts import FieldKey, TextAccounts
 from lmstream_sync.streaming.observer import Carried
-from lmstream_sync.streaming.views import SnapshotView, TextView
+from lmstream_sync.streaming.views import AsyncFieldView, FieldView, Pieces, Snapshots
 
-__all__ = ["Stream"]
+__all__ = ["AsyncStream", "Stream"]
 
 
 class Stream(EventStream):
@@ -27,7 +27,8 @@ class Stream(EventStream):
     Args:
         call: the call; it is started here.
         listened: the fields that listeners asked for: predictor's name, field.
-        readable: without listeners, the string output fields of the program.
+        readable: what can be read as text besides: without listeners, the string output
+            fields of the program.
         tally: counts the tokens of the call.
     """
 
@@ -69,7 +70,7 @@ class Stream(EventStream):
 
     # Reading in terms of fields.
 
-    def text(self, field: str | None = None) -> TextView:
+    def text(self, field: str | None = None) -> FieldView:
         """An iterator over the pieces of one field's text.
 
         Args:
@@ -84,14 +85,17 @@ class Stream(EventStream):
             ListenerError: the field is not listened to, or none was given and there are several.
             StreamRestarted: (while reading) text that was given before became void.
         """
-        return TextView(self, self._accounts, self._key(field))
+        return FieldView(self, self._texts(Pieces, field))
 
-    def snapshots(self, field: str | None = None) -> SnapshotView:
+    def snapshots(self, field: str | None = None) -> FieldView:
         """An iterator over the text so far of one field; starts again from `""` on a restart.
 
         Args and errors as for `text`.
         """
-        return SnapshotView(self, self._accounts, self._key(field))
+        return FieldView(self, self._texts(Snapshots, field))
+
+    def _texts(self, kind: type[Pieces], field: str | None) -> Pieces:
+        return kind(self, self._accounts, self._key(field))
 
     def _key(self, field: str | None) -> tuple[str | None, str]:
         known = self._accounts.listened or self._readable
@@ -101,6 +105,7 @@ class Stream(EventStream):
             if not known:
                 raise ListenerError("name the field to read: stream.text('answer')")
             raise ListenerError(f"several fields can be read, name one: {_listed(known)}")
+        known = (*self._accounts.listened, *self._readable)
         predictor, _, name = field.rpartition(".")
         found = [key for key in known if key[1] == name and (not predictor or key[0] == predictor)]
         if len(found) == 1:
@@ -115,10 +120,15 @@ class Stream(EventStream):
     def partial(self) -> dict[str, str]:
         """Listened field → its text handed out so far; `predict_name.field` where two predictors have it.
 
-        Of several runs it is the last. To be read at any time, after an error and after
-        `close()` too.
+        Of several runs it is the last. Once the stream is read to its end, a field of which
+        nothing was streamed (a cache hit) has its text in the Prediction. To be read at any
+        time, after an error and after `close()` too.
         """
-        return self._accounts.partial()
+        return self._accounts.partial(self._text_in_prediction)
+
+    def _text_in_prediction(self, field: str) -> str | None:
+        prediction = self.prediction if self.outcome == "completed" else None
+        return prediction.raw(field) if prediction is not None and field in prediction else None
 
     @property
     def prediction(self) -> Prediction | None:
@@ -157,6 +167,58 @@ class Stream(EventStream):
 
     def __enter__(self) -> Stream:
         return self
+
+
+class AsyncStream(AsyncEventStream):
+    """A `Stream` read with `async for`, on any event loop; it takes no thread.
+
+    An asynchronous iterator and context manager. What is not here is on `stream`.
+
+    Args:
+        stream: the stream to read.
+
+    Attributes:
+        stream: the same.
+    """
+
+    stream: Stream
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __aenter__(self) -> AsyncStream:
+        return self
+
+    def text(self, field: str | None = None) -> AsyncFieldView:
+        """See `Stream.text`; for `async for`."""
+        return AsyncFieldView(self, self.stream._texts(Pieces, field))
+
+    def snapshots(self, field: str | None = None) -> AsyncFieldView:
+        """See `Stream.snapshots`; for `async for`."""
+        return AsyncFieldView(self, self.stream._texts(Snapshots, field))
+
+    @property
+    def partial(self) -> dict[str, str]:
+        """See `Stream.partial`."""
+        return self.stream.partial
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """See `Stream.prediction`."""
+        return self.stream.prediction
+
+    @property
+    def usage(self) -> dict[str, dict[str, Any]]:
+        """See `Stream.usage`."""
+        return self.stream.usage
+
+    @property
+    def cost(self) -> float | None:
+        """See `Stream.cost`."""
+        return self.stream.cost
 
 
 def _listed(keys: tuple[FieldKey, ...]) -> str:

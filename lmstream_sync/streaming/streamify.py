@@ -12,9 +12,8 @@ from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.lm.usage import UsageTally, current_tally
 from lmstream_sync.program import Module
 from lmstream_sync.program.observing import current_observer
-from lmstream_sync.runtime.async_stream import AsyncStream
 from lmstream_sync.runtime.call import Call
-from lmstream_sync.runtime.clocks import timeout_in_force
+from lmstream_sync.runtime.clocks import limits_asked
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.streaming.accounts import FieldKey
@@ -25,7 +24,7 @@ from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
 from lmstream_sync.streaming.running import Runner, runner_of
 from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender
-from lmstream_sync.streaming.stream import Stream
+from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
 
@@ -95,7 +94,6 @@ def streamify(
         ListenerError: a listener's field is in no predictor, or in several.
         SignatureError: (at the call) inputs that the program does not take, or lacks.
     """
-    listeners = tuple(stream_listeners or ())
     if status_message_provider is not None and not (
         status_message_provider is False or hasattr(status_message_provider, "tool_start_status_message")
     ):
@@ -106,7 +104,7 @@ def streamify(
     plan = _Plan(
         program,
         runner_of(program, is_async_program),
-        bind(program, listeners),
+        bind(program, stream_listeners or ()),
         status_message_provider,
         queue_size,
         own,
@@ -138,9 +136,10 @@ def stream(program: Any, /, *args: Any, **inputs: Any) -> Stream:
     if isinstance(program, LM):
         called = lm_program(program, args, inputs)
         fields: tuple[FieldKey, ...] = (("self", "text"),)
-        return _Plan(program, runner_of(called), (), False, None, None, listened=fields).open((), {})
+        more: tuple[FieldKey, ...] = (("self", "reasoning"),)
+        return _Plan(program, runner_of(called), (), False, None, None, listened=fields, readable=more).open((), {})
     bound = every_field(program) if isinstance(program, Module) else ()
-    plan = _Plan(program, runner_of(program), bound, None, None, None, everything=not bound)
+    plan = _Plan(program, runner_of(program), bound, None, None, None, everything=True)
     return plan.open(args, inputs)
 
 
@@ -158,6 +157,7 @@ class _Plan:
         *,
         everything: bool = False,
         listened: tuple[FieldKey, ...] = (),
+        readable: tuple[FieldKey, ...] = (),
     ) -> None:
         self._program = program
         self._run = run
@@ -169,6 +169,7 @@ class _Plan:
         self._timeout = timeout
         self._everything = everything
         self._listened = listened or tuple((each.name, each.field) for each in bound)
+        self._readable = readable
         self._name = getattr(program, "__qualname__", type(program).__name__)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, include_final: bool = True) -> Stream:
@@ -192,15 +193,15 @@ class _Plan:
                 await call.put((value,))
             return value
 
-        call = Call(run, new_channel(self._queue_size), timeout_in_force(self._timeout), self._name)
-        return Stream(call, self._listened, self._readable(), tally)
+        call = Call(run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
+        return Stream(call, self._listened, self._readable or self._string_fields(), tally)
 
     def _names(self) -> dict[int, str]:
         if not isinstance(self._program, Module):
             return {}
         return {id(predictor): name for name, predictor in self._program.named_predictors()}
 
-    def _readable(self) -> tuple[FieldKey, ...]:
+    def _string_fields(self) -> tuple[FieldKey, ...]:
         """The string output fields, for `Stream.text` without listeners."""
         if self._listened or not isinstance(self._program, Module):
             return ()

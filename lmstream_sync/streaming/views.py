@@ -1,26 +1,29 @@
-"""A stream seen as text: its pieces (`Stream.text`), or the text so far (`Stream.snapshots`).
+"""A stream seen as text: the pieces of one field (`Stream.text`), or its text so far (`Stream.snapshots`).
 
-Iterator objects, never generators: closing one, before its first item too and from any
-thread, closes the stream.
+`Pieces` and `Snapshots` make text of what was heard; `FieldView` and `AsyncFieldView` pull
+the events. These are iterator objects, never generators: closing one, before its first item
+too and from any thread, closes the stream.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lmstream_sync.errors import StreamRestarted
 from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.streaming.accounts import TextAccounts
 
-__all__ = ["SnapshotView", "TextView"]
+__all__ = ["AsyncFieldView", "FieldView", "Pieces", "Snapshots"]
+
+S = TypeVar("S")
 
 
-class _FieldView:
-    """What both have in common: pulling events until the field has something.
+class Pieces:
+    """The text of one field, piece by piece.
 
     Args:
-        stream: read through `next()`.
-        accounts: its accounts, which tell this view of each piece.
+        stream: tells of its Prediction and of what was handed out.
+        accounts: its accounts, which tell from now on of each piece.
         key: predictor (`None` for any) and field.
     """
 
@@ -29,108 +32,143 @@ class _FieldView:
         self._predictor, self._field = key
         self._heard = accounts.hear()
         self._any = False
-        self._over = False
 
-    def _pull(self) -> StreamResponse | StreamRestart | None:
-        """The next piece or restart of the field; `None` at the end of the stream."""
-        while not self._over:
-            while self._heard:
-                item = self._heard.popleft()
-                if self._concerns(item):
-                    return item
-            try:
-                next(self._stream)
-            except StopIteration:
-                if not self._heard:
-                    self._over = True
+    def next(self) -> str | None:
+        """The next text of what was heard; `None`: nothing is there yet.
+
+        Raises:
+            StreamRestarted: text that was given before became void.
+        """
+        while self._heard:
+            item = self._heard.popleft()
+            if self._concerns(item):
+                text = self._begun_again(item) if isinstance(item, StreamRestart) else self._came(item)
+                if text is not None:
+                    return text
         return None
+
+    def rest(self) -> str | None:
+        """At the end of the stream: the field's text in the Prediction, where nothing of it was streamed."""
+        prediction = self._stream.prediction
+        if self._any or prediction is None or self._field not in prediction:
+            return None
+        self._any = True
+        text: str = prediction.raw(self._field)
+        return text or None
 
     def _concerns(self, item: StreamResponse | StreamRestart) -> bool:
         if self._predictor is not None and item.predict_name != self._predictor:
             return False
         return item.signature_field_name in (None, self._field)
 
-    def _whole(self) -> str | None:
-        """The field's text in the Prediction, where nothing of it was streamed."""
-        prediction = self._stream.prediction
-        if self._any or prediction is None or self._field not in prediction:
-            return None
-        text: str = prediction.raw(self._field)
-        return text
-
-    def close(self) -> None:
-        """Close the stream."""
-        self._stream.close()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-class TextView(_FieldView):
-    """Iterates over the pieces of one field."""
-
-    def __iter__(self) -> TextView:
-        return self
-
-    def __next__(self) -> str:
-        """The next piece of text.
-
-        Raises:
-            StreamRestarted: text that was given before became void.
-        """
-        while (item := self._pull()) is not None:
-            if isinstance(item, StreamRestart):
-                if self._any:
-                    error = StreamRestarted(
-                        f"the text of {self._field!r} began again after some of it was given"
-                        + (f": {item.reason}" if item.reason else "")
-                        + "; read snapshots() to follow restarts"
-                    )
-                    error.partial = self._stream.partial
-                    raise error
-            elif item.chunk:
-                self._any = True
-                return str(item.chunk)
-            else:
-                self._any = True
-        text = self._whole()
+    def _came(self, piece: StreamResponse) -> str | None:
         self._any = True
-        if text:
-            return text
-        raise StopIteration
+        return str(piece.chunk) if piece.chunk else None
+
+    def _begun_again(self, restart: StreamRestart) -> str | None:
+        if not self._any:
+            return None
+        error = StreamRestarted(
+            f"the text of {self._field!r} began again after some of it was given"
+            + (f": {restart.reason}" if restart.reason else "")
+            + "; read snapshots() to follow restarts"
+        )
+        error.partial = self._stream.partial
+        raise error
 
 
-class SnapshotView(_FieldView):
-    """Iterates over the text so far of one field."""
+class Snapshots(Pieces):
+    """The text so far of one field; `""` when it begins again."""
 
     def __init__(self, stream: Any, accounts: TextAccounts, key: tuple[str | None, str]) -> None:
         super().__init__(stream, accounts, key)
         self._text = ""
         self._closed = False
 
-    def __iter__(self) -> SnapshotView:
+    def _came(self, piece: StreamResponse) -> str | None:
+        if self._closed:  # another run of the same predictor
+            self._text = ""
+        self._any = True
+        self._closed = piece.is_last_chunk
+        if not piece.chunk:
+            return None
+        self._text += str(piece.chunk)
+        return self._text
+
+    def _begun_again(self, restart: StreamRestart) -> str | None:
+        self._text, self._closed = "", False
+        return "" if self._any else None
+
+
+class _View(Generic[S]):
+    def __init__(self, stream: S, texts: Pieces) -> None:
+        self._stream = stream
+        self._texts = texts
+        self._over = False
+
+
+class FieldView(_View[Any]):
+    """Iterates over the texts of one field; a context manager too.
+
+    Args:
+        stream: a `Stream`, read through `next()`.
+        texts: makes the texts.
+    """
+
+    def __iter__(self) -> FieldView:
         return self
 
     def __next__(self) -> str:
-        """The text so far; `""` when it begins again."""
-        while (item := self._pull()) is not None:
-            if isinstance(item, StreamRestart):
-                if not self._any:
-                    continue
-                self._text, self._closed = "", False
-                return ""
-            if self._closed:  # another run of the same predictor
-                self._text = ""
-            self._any = True
-            self._closed = item.is_last_chunk
-            if item.chunk:
-                self._text += str(item.chunk)
-                return self._text
-        text = self._whole()
-        self._any = True
-        if text:
-            return text
-        raise StopIteration
+        """The next text; raises what `Stream.__next__` raises, and `StreamRestarted`."""
+        while (text := self._texts.next()) is None:
+            if self._over:
+                text = self._texts.rest()
+                if text is None:
+                    raise StopIteration
+                return text
+            try:
+                next(self._stream)
+            except StopIteration:
+                self._over = True
+        return text
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+    def __enter__(self) -> FieldView:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class AsyncFieldView(_View[Any]):
+    """The same for an `AsyncStream`, with `async for`."""
+
+    def __aiter__(self) -> AsyncFieldView:
+        return self
+
+    async def __anext__(self) -> str:
+        """The next text; raises what `AsyncStream.__anext__` raises, and `StreamRestarted`."""
+        while (text := self._texts.next()) is None:
+            if self._over:
+                text = self._texts.rest()
+                if text is None:
+                    raise StopAsyncIteration
+                return text
+            try:
+                await self._stream.__anext__()
+            except StopAsyncIteration:
+                self._over = True
+        return text
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> AsyncFieldView:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()

@@ -101,6 +101,19 @@ def test_a_reply_without_any_field_is_an_error(reply: str) -> None:
         ADAPTER.parse(QA, reply)
 
 
+def test_a_text_made_for_an_absent_field_is_made_once() -> None:
+    made = iter(["first", "second"])
+
+    class Made(lms.Signature):
+        question: str = lms.InputField()
+        answer: str = lms.OutputField(default_factory=lambda: next(made))
+
+    reader = ADAPTER.reader(Made)
+    finished = reader.finish()
+    assert finished.deltas == [("answer", "first", True)]
+    assert ADAPTER.values(Made, finished.fields, "") == {"answer": "first"}
+
+
 def test_absent_fields_take_their_default() -> None:
     assert ADAPTER.parse(Lenient, "") == {"answer": "none", "score": 0.5, "tags": [], "note": None}
     assert ADAPTER.parse(Lenient, "[[ ## answer ## ]]\n[[ ## score ## ]]\n[[ ## note ## ]] x") == {

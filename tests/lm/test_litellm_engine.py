@@ -23,6 +23,7 @@ from lmstream_sync.errors import (
     StreamTimeout,
 )
 from lmstream_sync.lm import LM
+from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.call import cancel, current_call
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
@@ -171,6 +172,9 @@ FAULTS: list[tuple[Reply, type[LMError], int | None]] = [
     (Reply("a b c", error_after=2), LMInterrupted, None),
     (Reply(raw=[b"<html>hello</html>"], content_type="text/html"), LMProtocolError, None),
     (Reply(raw=[b'{"hello": 1}'], content_type="application/json"), LMProtocolError, None),
+    (Reply(raw=[b"hello"], content_type="text/plain"), LMProtocolError, None),
+    (Reply(raw=sse("[1, 2]", "[DONE]")), LMProtocolError, None),
+    (Reply("a b c", error_after=0, body={"error": "overloaded"}), ServerError, 500),
     (Reply(raw=[]), LMInterrupted, None),
 ]
 
@@ -193,6 +197,58 @@ def test_a_whole_request_fails_by_the_same_names(status: int, tap: RecordingTap)
                 server.lm(num_retries=0).request(ASKED, {}, each)
             kinds.append((type(caught.value), caught.value.status_code))
     assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Reply("a b c", drop_after=0), LMConnectionError),
+        (Reply("a b c", drop_after=2), LMInterrupted),
+        (Reply("a b c", malformed_after=1), LMProtocolError),
+        (Reply("a b c", error_after=0), ServerError),
+        (Reply(raw=[b"{}"]), LMProtocolError),
+        (Reply(raw=[b'{"choices": []}']), LMProtocolError),
+        (Reply(raw=[b"<html>hello</html>"], content_type="text/html"), LMProtocolError),
+    ],
+)
+def test_the_faults_of_a_whole_reply_have_names(fault: Reply, kind: type[LMError]) -> None:
+    with ScriptedServer(fault) as server, pytest.raises(LMError) as caught:
+        server.lm(num_retries=0)("q")
+    assert type(caught.value) is kind
+    assert (caught.value.provider, caught.value.status_code) == ("openai", None)
+    assert "litellm." not in str(caught.value)
+
+
+def test_a_stand_in_need_not_be_a_coroutine(tap: RecordingTap, monkeypatch: pytest.MonkeyPatch) -> None:
+    import litellm
+
+    async def pieces(**options: Any) -> AsyncIterator[Any]:
+        for text in "abc":
+            yield {"choices": [{"delta": {"content": text}}]}
+
+    monkeypatch.setattr(litellm, "acompletion", pieces)
+    assert LM("openai/x", cache=False).request(ASKED, {}, tap).choices[0].text == "abc"
+
+
+def test_a_connection_opened_ahead_is_the_one_that_is_used(tap: RecordingTap) -> None:
+    gate = Gate()
+    with ScriptedServer(Reply("a b", pauses={1: gate})) as server:
+        lm = server.lm()
+        crossing.run(lm.connect, instead="await lm.connect()", name="connect")
+        assert (server.open_connections, server.request_count) == (1, 0)
+        asking = threading.Thread(target=lm.request, args=(ASKED, {}, tap))
+        asking.start()
+        gate.wait()
+        assert server.open_connections == 1
+        gate.release()
+        asking.join()
+
+
+@pytest.mark.parametrize("model", ["openai/x", "anthropic/claude-x", "no-such-provider"])
+def test_what_fails_while_connecting_ahead_is_nobodys(model: str, capfd: pytest.CaptureFixture[str]) -> None:
+    lm = LM(model, api_base="http://127.0.0.1:9/v1")
+    crossing.run(lm.connect, instead="await lm.connect()", name="connect")
+    assert capfd.readouterr().out == ""
 
 
 def test_an_unreachable_server_is_said_to_be_so() -> None:

@@ -22,6 +22,25 @@ from tests.lm.conftest import RecordingTap
 ASKED = [{"role": "user", "content": "q"}]
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lm: lm(5),
+        lambda lm: lm(ASKED),
+        lambda lm: lm(messages="q"),
+        lambda lm: lm(messages=["q"]),
+        lambda lm: lm("q", model="openai/other"),
+        lambda lm: lm("q", engine="direct"),
+        lambda lm: lm("q", num_retries="many"),
+    ],
+)
+def test_a_call_that_cannot_work_is_told_so_and_sends_nothing(call: Any) -> None:
+    with ScriptedServer("fine") as server:
+        with pytest.raises(ConfigurationError):
+            call(server.lm())
+        assert server.request_count == 0
+
+
 def test_a_prompt_or_messages_from_any_thread_and_any_loop() -> None:
     with ScriptedServer("fine") as server:
         lm = server.lm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import traceback
 
 import pytest
@@ -150,6 +151,23 @@ def test_causes_are_copies_without_traceback_request_and_response() -> None:
     assert cause is not None and type(cause).__name__ == "ValueError" and cause.__traceback__ is None
     assert type(cause.__cause__).__name__ == "Foreign" and not hasattr(cause.__cause__, "request")
     assert KEY not in everything_shown(ours)
+
+
+def test_no_library_logs_a_key_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    echo = {"error": {"message": f"no {KEY} and no HEADER-SECRET"}}
+    with ScriptedServer(
+        [Reply(raw=[f'{{"detail": "{KEY} HEADER-SECRET"}}'.encode()]), Reply(status=401, body=echo)]
+    ) as server:
+        lm = server.lm(api_key=KEY, num_retries=0, extra_headers={"X-Api-Key": "HEADER-SECRET"})
+        for _ in range(2):
+            with pytest.raises(LMStreamError):
+                lm("q")
+        for _ in range(2):
+            with pytest.raises(LMStreamError):
+                lm.request([{"role": "user", "content": "q"}], {}, _Tap())
+    assert any(record.name == "openai._base_client" for record in caplog.records)
+    assert KEY not in caplog.text and "HEADER-SECRET" not in caplog.text
 
 
 class _Tap:

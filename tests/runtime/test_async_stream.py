@@ -1,4 +1,4 @@
-"""`AsyncStream`: the same events on a loop of the reader's own, without a thread."""
+"""`AsyncEventStream`: the same events on a loop of the reader's own, without a thread."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from lmstream_sync.errors import StreamCancelled, StreamClosed
+from lmstream_sync.errors import StreamCancelled, StreamClosed, StreamError, StreamTimeout
 from lmstream_sync.runtime import crossing
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call, cancel
 from tests.runtime.programs import (
     SOON,
@@ -28,9 +28,9 @@ def test_events_come_in_order_on_the_readers_loop_and_take_no_thread() -> None:
     threads = set()
 
     async def read() -> list[int]:
-        streams = [AsyncStream(stream(partial(count, 200), queue_size=3)) for _ in range(20)]
+        streams = [AsyncEventStream(stream(partial(count, 200), queue_size=3)) for _ in range(20)]
 
-        async def one(events: AsyncStream) -> list[int]:
+        async def one(events: AsyncEventStream) -> list[int]:
             got = []
             async for event in events:
                 got.append(event)
@@ -52,7 +52,7 @@ def test_an_error_comes_once_and_then_the_end() -> None:
         raise ValueError("x")
 
     async def read() -> None:
-        events = AsyncStream(stream_of_call(fail))
+        events = AsyncEventStream(stream_of_call(fail))
         assert await events.__anext__() == 1
         with pytest.raises(ValueError):
             await events.__anext__()
@@ -74,7 +74,7 @@ def test_cancelling_a_task_that_waits_loses_no_event() -> None:
                 await call.put((i,))
 
         inner = stream_of_call(program)
-        events = AsyncStream(inner)
+        events = AsyncEventStream(inner)
         got: list[int] = []
         for i in range(n):
             task = asyncio.ensure_future(events.__anext__())
@@ -97,7 +97,7 @@ def test_leaving_the_block_stops_the_program_and_does_not_block_the_readers_loop
     program = Endless()
 
     async def read() -> None:
-        async with AsyncStream(stream(program)) as events:
+        async with AsyncEventStream(stream(program)) as events:
             assert await events.__anext__() == 0
         assert program.stopped.is_set()
         assert events.closed
@@ -123,7 +123,7 @@ def test_aclose_that_is_cancelled_settles_all_the_same() -> None:
         ended = []
         inner.on_end(lambda s: ended.append(s.outcome))
         let_the_loop_settle()
-        closing = asyncio.ensure_future(AsyncStream(inner).aclose())
+        closing = asyncio.ensure_future(AsyncEventStream(inner).aclose())
         await asyncio.sleep(0.01)
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -141,7 +141,7 @@ def test_a_reader_that_waits_is_woken_by_close_by_cancel_and_by_the_end() -> Non
         assert program.silent.wait(SOON)
 
         async def read(inner: object = inner, how: str = how, expected: type[Exception] = expected) -> None:
-            events = AsyncStream(inner)  # type: ignore[arg-type]
+            events = AsyncEventStream(inner)  # type: ignore[arg-type]
             task = asyncio.ensure_future(events.__anext__())
             while inner._channel._waker is None:  # type: ignore[attr-defined]
                 await asyncio.sleep(0)
@@ -162,7 +162,7 @@ def test_the_last_reference_gone_stops_the_program() -> None:
     program = Endless()
 
     async def read() -> None:
-        async for event in AsyncStream(stream(program)):
+        async for event in AsyncEventStream(stream(program)):
             if event > 5:
                 break
 
@@ -172,7 +172,7 @@ def test_the_last_reference_gone_stops_the_program() -> None:
 
 def test_it_reads_on_our_loop_too() -> None:
     async def read() -> list[int]:
-        return [event async for event in AsyncStream(stream(partial(count, 100), queue_size=2))]
+        return [event async for event in AsyncEventStream(stream(partial(count, 100), queue_size=2))]
 
     assert crossing.run(read, instead="await") == list(range(100))
 
@@ -187,10 +187,52 @@ def test_its_bound_is_the_streams() -> None:
             await call.put((i,))
 
     async def read() -> None:
-        events = AsyncStream(stream_of_call(program, queue_size=5))
+        events = AsyncEventStream(stream_of_call(program, queue_size=5))
         for i in range(50):
             assert await events.__anext__() == i
             await asyncio.get_running_loop().run_in_executor(None, let_the_loop_settle)
             assert put <= i + 1 + 5 + 1
 
     asyncio.run(read())
+
+
+def test_two_tasks_that_read_at_once_are_an_error_and_the_first_reads_on() -> None:
+    go_on = threading.Event()
+
+    async def program(call: Call) -> None:
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        await call.put((1,))
+
+    async def read() -> object:
+        inner = stream_of_call(program)
+        first = asyncio.ensure_future(AsyncEventStream(inner).__anext__())
+        await asyncio.sleep(0)
+        with pytest.raises(StreamError, match="task is reading"):
+            await AsyncEventStream(inner).__anext__()
+        with pytest.raises(StreamError, match="task is reading"):
+            next(inner)
+        go_on.set()
+        return await first
+
+    assert asyncio.run(read()) == 1
+
+
+def test_result_reads_to_the_end_and_its_timeout_leaves_the_stream_going() -> None:
+    go_on = threading.Event()
+
+    async def program(call: Call) -> str:
+        await call.put((1, 2))
+        while not go_on.is_set():
+            await asyncio.sleep(0.01)
+        return "done"
+
+    async def read() -> list[object]:
+        events = AsyncEventStream(stream_of_call(program))
+        with pytest.raises(StreamTimeout) as caught:
+            await events.result(timeout=0.05)
+        assert caught.value.which == "result"
+        go_on.set()
+        return [await events.result(), await events.result(timeout=5), events.outcome]
+
+    assert asyncio.run(read()) == ["done", "done", "completed"]

@@ -14,7 +14,7 @@ import pytest
 from lmstream_sync import context, settings
 from lmstream_sync.errors import LoopDied, Stopped, StreamCancelled, StreamClosed
 from lmstream_sync.runtime import crossing, workers
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call, cancel, running_calls
 from lmstream_sync.runtime.emitting import aemit, emit
 from lmstream_sync.runtime.loop import loop_thread, on_loop_thread
@@ -340,7 +340,7 @@ def test_streams_that_a_failed_program_left_open_are_stopped() -> None:
 
     async def program(call: Call) -> None:
         kept.append(stream(inner))
-        async for _ in AsyncStream(kept[0]):
+        async for _ in AsyncEventStream(kept[0]):
             raise ValueError("with a stream open")
 
     with pytest.raises(ValueError):
@@ -354,7 +354,7 @@ def test_an_asynchronous_program_reads_a_stream_and_is_stopped_with_it() -> None
     inner = Silent(1, 2)
 
     async def program(call: Call) -> None:
-        async for event in AsyncStream(stream(inner)):
+        async for event in AsyncEventStream(stream(inner)):
             await call.put((event,))
 
     outer = stream_of_call(program)
@@ -456,7 +456,7 @@ def test_when_the_loop_dies_readers_and_callers_get_loop_died_and_the_next_call_
     assert began.wait(SOON)
 
     async def read_asynchronously() -> None:
-        async for _ in AsyncStream(silent[1]):
+        async for _ in AsyncEventStream(silent[1]):
             pass
 
     asynchronous = in_thread(lambda: asyncio.run(read_asynchronously()))

@@ -15,7 +15,7 @@ PRELUDE = """
 import asyncio, atexit, gc, os, signal, sys, threading, time
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, waiting, workers
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.emitting import emit
 from tests.runtime.programs import *
 """
@@ -87,7 +87,7 @@ WAITS = {
     "next": "lambda: list(events)",
     "result": "events.result",
     "run": "lambda: crossing.run(lambda: asyncio.sleep(1000), instead='await')",
-    "async for": "lambda: asyncio.run(AsyncStream(events).next(None))",
+    "async for": "lambda: asyncio.run(AsyncEventStream(events).next(None))",
 }
 
 

@@ -20,7 +20,7 @@ import asyncio, gc, os, signal, socket, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks in a process with threads
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, fork, workers
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import cancel, running_calls
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.loop import loop_thread
@@ -82,7 +82,7 @@ def test_a_stream_opened_before_raises_stream_forked_in_the_child() -> None:
             global dropped
             for events in (unread, read):
                 async def read_asynchronously():
-                    await AsyncStream(events).__anext__()
+                    await AsyncEventStream(events).__anext__()
                 for ask in (events.__next__, events.peek, events.result, lambda: asyncio.run(read_asynchronously())):
                     try:
                         while True:
@@ -266,7 +266,7 @@ def test_a_child_that_ends_as_an_interpreter_does_disturbs_nobody_and_runs_no_cl
         marks = os.pipe()
         async def marked():
             try:
-                async for event in AsyncStream(stream(talk, queue_size=2)):
+                async for event in AsyncEventStream(stream(talk, queue_size=2)):
                     yield event
             finally:
                 os.write(marks[1], b"%d " % os.getpid())

@@ -13,7 +13,7 @@ PRELUDE = """
 import asyncio, contextvars, gc, os, sys, threading, weakref
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, workers
-from lmstream_sync.runtime.async_stream import AsyncStream
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call, cancel, running_calls
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.loop import loop_thread
@@ -82,7 +82,7 @@ def nested_failure():
         pass
 def asynchronous():
     async def read():
-        async for event in AsyncStream(stream(Endless())):
+        async for event in AsyncEventStream(stream(Endless())):
             break
     asyncio.run(read())
 def plain(): assert crossing.run(lambda: asyncio.sleep(0, 1), instead="await") == 1

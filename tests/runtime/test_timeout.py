@@ -12,7 +12,7 @@ from lmstream_sync import configure, context
 from lmstream_sync.errors import ConfigurationError, StreamTimeout
 from lmstream_sync.runtime import clocks, crossing, workers
 from lmstream_sync.runtime.call import Call
-from lmstream_sync.runtime.clocks import request_clock, timeout_in_force
+from lmstream_sync.runtime.clocks import limits_asked, request_clock
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.timeout import Timeout
 from tests.runtime.programs import SOON, Endless, Silent, stream, stream_of_call, stream_of_function
@@ -67,12 +67,18 @@ def test_a_timeout_does_not_change_and_compares_by_value() -> None:
 def test_context_beats_the_calls_own_beats_configure_beats_the_default_field_by_field() -> None:
     configure(timeout=Timeout(first=1, idle=1, reader=1))
     with context(timeout=Timeout(first=3)):
-        limits = timeout_in_force(Timeout(first=2, idle=2))
+        limits = limits_of_a_call(Timeout(first=2, idle=2))
     assert (limits.first, limits.idle, limits.reader, limits.connect) == (3, 2, 1, 10)
     with context(timeout=7):
-        assert timeout_in_force(Timeout(total=2)).total == 7
+        assert limits_of_a_call(Timeout(total=2)).total == 7
     with context(timeout=Timeout(idle=None)):
-        assert timeout_in_force(Timeout(idle=2)).idle is None
+        assert limits_of_a_call(Timeout(idle=2)).idle is None
+
+
+def limits_of_a_call(own: Timeout) -> Timeout:
+    async def nothing(_: Call) -> None: ...
+
+    return Call(nothing, None, limits_asked(own), "a program").clocks.timeout
 
 
 # The clocks of a call
@@ -311,6 +317,32 @@ def test_the_limits_of_the_call_beat_the_models_own() -> None:
     limits = Timeout(first=SOON, idle=SOON, total=SOON)
     own = Timeout(first=SHORT, idle=SHORT, total=SHORT)
     assert stream_of_call(lambda _: request(own, 3 * SHORT, 3 * SHORT), timeout=limits).result() == "replied"
+
+
+def test_the_models_own_limits_beat_what_configure_says() -> None:
+    configure(timeout=Timeout(first=SHORT, idle=SHORT))
+    own = Timeout(first=SOON, idle=None)
+    assert stream_of_call(lambda _: request(own, 3 * SHORT, 3 * SHORT)).result() == "replied"
+
+
+@pytest.mark.parametrize("which", ["first", "total"])
+def test_a_context_entered_inside_the_program_counts_for_its_requests(which: str) -> None:
+    async def program(call: Call) -> str:
+        with context(timeout=Timeout(**{which: SHORT})), pytest.raises(StreamTimeout) as caught:
+            await request(Timeout(first=SOON, total=SOON), first=SOON)
+        assert await request(None, first=3 * SHORT) == "replied"  # and for no others
+        return caught.value.which
+
+    assert stream_of_call(program, timeout=Timeout(first=SOON, total=SOON)).result() == which
+
+
+def test_the_idle_of_a_call_is_its_own_again_after_requests_side_by_side() -> None:
+    async def program(call: Call) -> str:
+        await asyncio.gather(request(Timeout(idle=SHORT), then=SHORT / 2), request(Timeout(idle=SHORT)))
+        await asyncio.sleep(3 * SHORT)
+        return "idle for long"
+
+    assert stream_of_call(program).result() == "idle for long"
 
 
 def test_a_stop_during_a_request_is_a_stop_and_no_timeout() -> None:

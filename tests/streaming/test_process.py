@@ -169,10 +169,10 @@ def test_ctrl_c_ends_a_waiting_read_and_the_stream() -> None:
     with ServerProcess(Reply(chat(answer="one two three"), cut=4, stall_after=6)) as server:
         script = """
 stream = program()(q="?")
-next(stream)
-print("reading", flush=True)
 try:
     with stream:
+        next(stream)
+        print("reading", flush=True)
         for event in stream: pass
 except KeyboardInterrupt:
     print("interrupted", stream.outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -196,7 +197,42 @@ def test_messages_in_text_out_needs_no_signature(serve: Any) -> None:
     assert "".join(lms.stream(lm, "Hi").text()) == "Hello there."
 
 
+def sent(content: str, finish_reason: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n".encode()
+
+
+@pytest.mark.parametrize("late", [(), (sent(" and more"),)], ids=["last piece", "a piece after it"])
+def test_the_piece_with_the_finish_reason_is_the_last_chunk_unless_more_comes(serve: Any, late: Any) -> None:
+    server = serve(Reply(raw=[sent("one"), sent(" two", "stop"), *late, b"data: [DONE]\n\n"]))
+    stream = lms.stream(server.lm(), "Hi")
+    chunks = [e for e in stream if isinstance(e, lms.StreamResponse)]
+    assert "".join(e.chunk for e in chunks) == stream.result().text
+    assert [e.is_last_chunk for e in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
 def test_plain_calls_work_too(serve: Any) -> None:
     server = serve(chat(answer="yes"))
     assert lms.Predict("q -> answer")(q="?").answer == "yes"
     assert server.lm()("Hi") == [chat(answer="yes")]
+
+
+def test_warm_up_opens_the_connection_that_the_first_stream_uses(serve: Any) -> None:
+    server = serve(chat(answer="yes"))
+    lms.warm_up()
+    assert (server.open_connections, server.request_count) == (1, 0)
+    assert listening("answer")(q="?").result().answer == "yes"
+    assert server.open_connections == 1
+
+
+def test_warm_up_of_a_dead_server_is_no_error_and_of_something_else_is_one() -> None:
+    lms.warm_up(lms.LM("openai/x", api_base="http://127.0.0.1:9/v1", api_key="sk-test"))
+    with pytest.raises(lms.ConfigurationError, match=r"lms\.LM"):
+        lms.warm_up("openai/gpt-4o-mini")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", ["fallbacks", "on_interrupt", "max_reply_bytes"])
+def test_an_option_that_is_still_to_come_is_refused(option: str) -> None:
+    with pytest.raises(lms.ConfigurationError, match=option):
+        lms.LM("openai/x", **{option: "restart"})
