@@ -34,8 +34,9 @@ _in_child: list[Callable[[], None]] = []
 # What a forking thread holds still: two may fork at once, and each lets go of its own.
 _held: dict[int, tuple[list[Callable[[], None]], list[ForkSafeLock]]] = {}
 
-# The heavy imports that run now: a token of each → the thread it runs in.
-_imports: dict[object, int] = {}
+# The heavy imports that run now: a token of each → the thread it runs in, and the modules
+# that there were when it began.
+_imports: dict[object, tuple[int, frozenset[str]]] = {}
 
 
 def before_fork(hold: Callable[[float], Callable[[], None]]) -> None:
@@ -55,7 +56,7 @@ def after_fork_in_child(forget: Callable[[], None]) -> None:
 def importing() -> Iterator[None]:
     """Tell that a heavy import runs here, so that a fork waits for it."""
     token = object()
-    _imports[token] = threading.get_ident()
+    _imports[token] = (threading.get_ident(), frozenset(sys.modules))
     try:
         yield
     finally:
@@ -65,7 +66,7 @@ def importing() -> Iterator[None]:
 def _before_fork() -> None:
     until = time.monotonic() + PATIENCE
     here = threading.get_ident()
-    while any(thread != here for thread in list(_imports.values())) and time.monotonic() < until:
+    while any(thread != here for thread, _ in list(_imports.values())) and time.monotonic() < until:
         time.sleep(0.005)
     released = [hold(max(0.0, until - time.monotonic())) for hold in _before]
     _held[here] = (released, take_all(max(0.0, until - time.monotonic())))
@@ -93,9 +94,18 @@ def _forget_unfinished_imports() -> None:
     """Let an import that was still running start anew, rather than wait for a thread that is not here."""
     if not _imports:
         return
+    known = frozenset.intersection(*(modules for _, modules in _imports.values()))
     _imports.clear()
-    for name, module in list(sys.modules.items()):
-        if getattr(getattr(module, "__spec__", None), "_initializing", False):
+    unfinished = [
+        name
+        for name, module in list(sys.modules.items())
+        if getattr(getattr(module, "__spec__", None), "_initializing", False)
+    ]
+    # With a package that is not finished, all of it that came with it: its finished parts
+    # hang on the old package object, and the new one would lack them.
+    inside = tuple(f"{name}." for name in unfinished)
+    for name in list(sys.modules):
+        if name in unfinished or (name.startswith(inside) and name not in known):
             del sys.modules[name]
     # The locks of modules in the making belong to a thread of the parent. CPython offers
     # no public way to drop them; where this name is gone, the import waits as it always did.

@@ -99,6 +99,30 @@ print(read(stream), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     check(run(script, server.url), "one two three four five 0")
 
 
+def test_forks_that_could_not_wait_for_the_first_import_leave_usable_children(server: ServerProcess) -> None:
+    script = """
+import os, faulthandler
+from lmstream_sync.runtime import fork
+fork.PATIENCE = 0.01  # so that each fork finds the import in another state
+answer = program()
+stream = answer(q="litellm is being imported now")
+codes = []
+for module in ["litellm", "litellm.utils", "litellm.llms", "litellm.main", "openai.types", "litellm.proxy"]:
+    while module not in sys.modules and fork._imports: pass
+    child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(40, exit=True)
+        code = 1
+        try:
+            code = 0 if read(answer(q=f"in the child of {module}")) == "one two three four five" else 2
+        finally:
+            os._exit(code)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(read(stream), codes)
+"""
+    check(run(script, server.url), "one two three four five [0, 0, 0, 0, 0, 0]")
+
+
 GEVENT_READ = """
 answer = program()
 import gevent
