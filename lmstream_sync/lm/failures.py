@@ -34,7 +34,7 @@ from lmstream_sync.lm.secrets import scrub
 __all__ = ["CleanedError", "cleaned", "lm_error_for_status", "provider_of", "translated", "without_context"]
 
 _LONGEST_MESSAGE = 2_000
-_DEEPEST_CHAIN = 6
+_DEEPEST_CHAIN = 2
 
 _NOT_REACHED = frozenset(
     {
@@ -134,9 +134,11 @@ def translated(error: BaseException, *, model: str, secrets: Sequence[str], begu
     status = _status(chain)
     kind = _kind(chain, status, begun)
     message = scrub(_own_message(chain[-1]) if kind is LMConnectionError else _message(chain), secrets)
+    if "LLM Provider NOT provided" in message:  # litellm's words, which go on for long
+        message = f"no provider is known for this model; name it first, as in {'openai/' + model!r}"
     provider = next((name for link in chain if (name := getattr(link, "llm_provider", None))), None)
     ours = kind(
-        f"{model}: {_says(kind)}{message}",
+        f"{model}: {_says(kind, status)}{message}",
         status_code=status if kind not in _WITHOUT_STATUS or any(map(_answered, chain)) else None,
         provider=str(provider) if provider else provider_of(model),
         model=model,
@@ -337,13 +339,16 @@ def _own_message(error: BaseException) -> str:
     return text[:_LONGEST_MESSAGE] or type(error).__name__
 
 
-def _says(kind: type[LMError]) -> str:
+def _says(kind: type[LMError], status: int | None) -> str:
+    """What to look at, in words of ours before the provider's."""
     if kind is LMConnectionError:
-        return "the provider could not be reached: "
+        return "the provider could not be reached; look at api_base, and whether the server runs: "
     if kind is LMInterrupted:
         return "the reply broke off: "
     if kind is LMProtocolError:
         return "the reply is not what it says it is: "
     if kind is AuthenticationError:
         return "the provider does not accept the key (api_key=...): "
+    if kind is BadRequestError and status == 404:
+        return "the provider does not know this (404); look at the model's name and at api_base: "
     return ""

@@ -5,6 +5,7 @@ An LM is cheap and holds no connection: those belong to the loop, keyed by endpo
 
 from __future__ import annotations
 
+import difflib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,19 @@ _litellm_engine = LitellmEngine()
 
 # Options of this class that are still to come; litellm must not get them as its own.
 _NOT_YET = ("fallbacks", "on_interrupt", "max_reply_bytes")
+
+_OWN_OPTIONS = [
+    "api_key",
+    "api_base",
+    "temperature",
+    "max_tokens",
+    "cache",
+    "cache_in_memory",
+    "num_retries",
+    "timeout",
+    "engine",
+    "callbacks",
+]
 
 _ENGINES = ("auto", "litellm", "direct")
 _NOT_PER_REQUEST = ("model", "engine")
@@ -85,9 +99,8 @@ class LM:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
         if engine == "direct":
             raise ConfigurationError('LM(engine="direct"): this engine does not exist yet; use engine="litellm"')
-        for name in _NOT_YET:
-            if name in kwargs:
-                raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
+        _check_options(kwargs)
+        _check_api_base(api_base)
         self.model = model
         self.cache = cache
         self.cache_in_memory = cache_in_memory
@@ -313,6 +326,23 @@ class LM:
                 cached=reply.cached if reply is not None else False,
                 error=error,
             )
+        )
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what is still to come, and what is one of ours misspelt: litellm would get it in silence."""
+    for name in options:
+        if name in _NOT_YET:
+            raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
+        meant = difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.85)
+        if meant:
+            raise ConfigurationError(f"LM({name}=...): did you mean {meant[0]}=?")
+
+
+def _check_api_base(api_base: str | None) -> None:
+    if api_base is not None and "://" not in str(api_base):
+        raise ConfigurationError(
+            f"LM(api_base={api_base!r}) has no scheme: write http://{api_base} or https://{api_base}"
         )
 
 

@@ -180,7 +180,7 @@ class EventStream(OpenCall):
         parent = self._call.parent
         if parent is not None and parent.stopping:
             return Stopped("the reader of the program that reads this stream has gone")
-        return self._decorated(StreamClosed("the stream was closed before its end"))
+        return self._decorated(StreamClosed("the stream was closed before its end; what had come is in stream.partial"))
 
     def _end_reached(self) -> None:
         """Everything was handed out: settle how it ended; raise the error the first time."""
@@ -193,7 +193,7 @@ class EventStream(OpenCall):
             error = call.error
             if error is None and not call.completed:
                 # Closed under us by the garbage collector's or another thread's stop.
-                error = StreamClosed("the stream was closed before its end")
+                error = StreamClosed("the stream was closed before its end; what had come is in stream.partial")
             if error is None:
                 self._conclude("completed", None)
             else:

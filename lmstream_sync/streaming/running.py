@@ -18,7 +18,7 @@ from lmstream_sync.program import Module, prefers_async
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.workers import in_worker
-from lmstream_sync.signatures import Prediction
+from lmstream_sync.signatures import Prediction, SignatureMeta
 
 __all__ = ["Runner", "runner_of"]
 
@@ -41,6 +41,8 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
             f"{program!r} cannot be streamed: give a Module (lms.Predict('question -> answer')), a function, a "
             "coroutine function, or a generator function"
         )
+    if isinstance(program, SignatureMeta):
+        raise ConfigurationError(f"streamify({program!r}): a signature is no program yet; give lms.Predict(signature)")
     if isinstance(program, type) and issubclass(program, Module):
         raise ConfigurationError(f"streamify({program.__name__}): this is the class; give an object, made of it")
     if isinstance(program, Module):

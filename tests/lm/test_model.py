@@ -221,3 +221,19 @@ def test_warming_up_may_be_done_by_many_at_once() -> None:
         await asyncio.gather(*(lm.prepare() for _ in range(200)))
 
     asyncio.run(many())
+
+
+def test_a_misspelt_option_is_refused_and_others_pass() -> None:
+    with pytest.raises(ConfigurationError, match=r"num_retries="):
+        LM("openai/x", num_retrys=1)
+    assert LM("openai/x", top_p=0.5, max_completion_tokens=5).kwargs == {"top_p": 0.5, "max_completion_tokens": 5}
+
+
+def test_an_address_without_a_scheme_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"http://localhost:8000"):
+        LM("openai/x", api_base="localhost:8000")
+
+
+def test_a_model_without_a_provider_says_how_to_name_one() -> None:
+    with pytest.raises(lms.BadRequestError, match="'openai/nonsense'"):
+        LM("nonsense", cache=False)("q")

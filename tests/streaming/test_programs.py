@@ -199,6 +199,10 @@ def test_a_generator_is_closed_when_the_reader_leaves() -> None:
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(lms.ConfigurationError, match="cannot be streamed"):
         lms.streamify(42)
+    with pytest.raises(lms.ConfigurationError, match=r"lms\.Predict"):
+        lms.streamify(lms.Signature("q -> answer"))
+    with pytest.raises(lms.ConfigurationError, match="class"):
+        lms.streamify(SyncForward)
 
 
 def test_a_blocking_call_on_the_loop_names_the_form_that_awaits(serve: Any) -> None:
