@@ -163,7 +163,7 @@ class Call:
             result = await make(self)
             if self.channel is not None:
                 await self.flush()
-        except (asyncio.CancelledError, Stopped, ChannelEnded):
+        except (asyncio.CancelledError, Stopped):
             if self.reason is None and self.asked_to_stop is None:
                 self.error = StreamCancelled(f"{self.name} was cancelled from inside its own program")
         except BaseException as error:
@@ -318,8 +318,11 @@ class Call:
             await self._wait_for_room(channel)
 
     async def _wait_for_room(self, channel: Channel) -> None:
-        with self.clocks.waiting_for_reader(lambda: channel.read_at):
-            await channel.drain()
+        try:
+            with self.clocks.waiting_for_reader(lambda: channel.read_at):
+                await channel.drain()
+        except ChannelEnded:  # an `Exception`, which a program may swallow
+            await self.end_here()
 
 
 def _reader_safe(error: BaseException) -> BaseException:

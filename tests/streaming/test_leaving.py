@@ -222,3 +222,36 @@ def test_on_end_comes_in_a_worker_when_the_last_reference_went(endless: Any, no_
     ((text, outcome, thread),) = seen
     assert (text, outcome) == (got, "left")
     assert thread is not threading.current_thread() and thread.name == "lmstream-worker"
+
+
+@pytest.mark.parametrize("where", ["worker", "loop"])
+def test_an_emit_that_waits_for_room_is_not_ended_by_an_exception_that_a_program_may_swallow(where: str) -> None:
+    ended, swallowed = threading.Event(), []
+
+    def worker() -> None:
+        try:
+            while True:
+                try:
+                    lms.emit("word")
+                except Exception as error:
+                    swallowed.append(error)
+        finally:
+            ended.set()
+
+    async def loop() -> None:
+        try:
+            while True:
+                try:
+                    await lms.aemit("word")
+                except Exception as error:
+                    swallowed.append(error)
+        finally:
+            ended.set()
+
+    for _ in range(50):
+        ended.clear()
+        stream = lms.streamify(worker if where == "worker" else loop, queue_size=2)()
+        next(stream)
+        stream.close()
+        assert ended.wait(5)
+    assert swallowed == []
