@@ -139,6 +139,8 @@ def test_a_fork_as_gunicorns_worker_does(order: str) -> None:
         assert list(stream(count)) == list(range(10))
         events = stream(Silent(1))
         next(events)
+        # gevent installs this after the fork, too late for a child that has ended by then.
+        gevent.get_hub().loop.install_sigchld()
         pid = os.fork()
         if not pid:
             status = 1

@@ -20,6 +20,9 @@ from .replies import chat
 
 ROOT = Path(__file__).parents[2]
 
+# Python 3.12 and later warn of any fork in a process with threads.
+QUIET_FORK = ("-W", "ignore:This process:DeprecationWarning")
+
 HEAD = """
 import sys, threading
 import lmstream_sync as lms
@@ -42,7 +45,7 @@ def server() -> Iterator[ServerProcess]:
 
 def run(script: str, url: str, *, head: str = HEAD, timeout: float = 50) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", head + script, url],
+        [sys.executable, *QUIET_FORK, "-c", head + script, url],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -202,7 +205,7 @@ except KeyboardInterrupt:
     print("interrupted", stream.outcome)
 """
         process = subprocess.Popen(
-            [sys.executable, "-c", HEAD + script, server.url],
+            [sys.executable, *QUIET_FORK, "-c", HEAD + script, server.url],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
