@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import hypothesis
 import pytest
 
+import lmstream_sync as lms
 from lmstream_sync import settings
+from lmstream_sync.testing import ScriptedServer
 
 # A proxy of the machine must not stand between the tests and their own servers.
 for _name in ("NO_PROXY", "no_proxy"):
@@ -35,3 +39,16 @@ def _settings_as_they_were() -> Iterator[None]:
     process.update(before)
     for key in process.keys() - before.keys():
         del process[key]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., ScriptedServer]]:
+    """Starts a server with the given replies and makes it the model of this test."""
+    with ExitStack() as stack:
+
+        def start(replies: Any, **lm_options: Any) -> ScriptedServer:
+            server = stack.enter_context(ScriptedServer(replies))
+            stack.enter_context(lms.context(lm=server.lm(**lm_options)))
+            return server
+
+        yield start

@@ -5,7 +5,6 @@ An LM is cheap and holds no connection: those belong to the loop, keyed by endpo
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 
 from lmstream_sync.callbacks import call_hooks
 from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.lm.arguments import as_messages, check_api_base, check_messages, check_options, check_retries
 from lmstream_sync.lm.asking import Asked, ask_engine
 from lmstream_sync.lm.cache import cache_in_force, cache_key
 from lmstream_sync.lm.engine import Engine, LMRequest, Reply, Tap
@@ -28,22 +28,6 @@ __all__ = ["LM"]
 
 # One serves all LMs: it holds nothing of theirs.
 _litellm_engine = LitellmEngine()
-
-# Options of this class that are still to come; litellm must not get them as its own.
-_NOT_YET = ("fallbacks", "on_interrupt", "max_reply_bytes")
-
-_OWN_OPTIONS = [
-    "api_key",
-    "api_base",
-    "temperature",
-    "max_tokens",
-    "cache",
-    "cache_in_memory",
-    "num_retries",
-    "timeout",
-    "engine",
-    "callbacks",
-]
 
 _ENGINES = ("auto", "litellm", "direct")
 _NOT_PER_REQUEST = ("model", "engine")
@@ -94,13 +78,13 @@ class LM:
     ) -> None:
         if not isinstance(model, str) or not model.strip():
             raise ConfigurationError(f'LM({model!r}): name a model, for instance lms.LM("openai/gpt-4o-mini")')
-        _check_retries(num_retries)
+        check_retries(num_retries)
         if engine not in _ENGINES:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
         if engine == "direct":
             raise ConfigurationError('LM(engine="direct"): this engine does not exist yet; use engine="litellm"')
-        _check_options(kwargs)
-        _check_api_base(api_base)
+        check_options(kwargs)
+        check_api_base(api_base)
         self.model = model
         self.cache = cache
         self.cache_in_memory = cache_in_memory
@@ -144,14 +128,14 @@ class LM:
             StreamError: on the event-loop thread; use `acall` there.
             LMError: the request failed.
         """
-        asked = _messages(prompt, messages)
+        asked = as_messages(prompt, messages)
         return _texts(self.request(asked, options, self._direct_tap(), prompt=prompt))
 
     async def acall(
         self, prompt: str | None = None, *, messages: list[dict[str, Any]] | None = None, **options: Any
     ) -> list[str]:
         """`__call__` for asynchronous code, on any loop."""
-        asked = _messages(prompt, messages)
+        asked = as_messages(prompt, messages)
         return _texts(await self.arequest(asked, options, self._direct_tap(), prompt=prompt))
 
     def request(
@@ -265,12 +249,12 @@ class LM:
         for name in _NOT_PER_REQUEST:
             if options and name in options:
                 raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
-        _check_messages(messages)
+        check_messages(messages)
         merged = {**self._options, **hide(dict(options or {}))}
         merged = {name: value for name, value in merged.items() if value is not None}
         timeout = merged.pop("timeout", None)
         retries = merged.pop("num_retries", self.num_retries)
-        _check_retries(retries)
+        check_retries(retries)
         rollout_id = merged.pop("rollout_id", None)
         cache = bool(merged.pop("cache", self.cache))
         in_memory = bool(merged.pop("cache_in_memory", self.cache_in_memory))
@@ -327,45 +311,6 @@ class LM:
                 error=error,
             )
         )
-
-
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what is still to come, and what is one of ours misspelt: litellm would get it in silence."""
-    for name in options:
-        if name in _NOT_YET:
-            raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
-        meant = difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.85)
-        if meant:
-            raise ConfigurationError(f"LM({name}=...): did you mean {meant[0]}=?")
-
-
-def _check_api_base(api_base: str | None) -> None:
-    if api_base is not None and "://" not in str(api_base):
-        raise ConfigurationError(
-            f"LM(api_base={api_base!r}) has no scheme: write http://{api_base} or https://{api_base}"
-        )
-
-
-def _messages(prompt: str | None, messages: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
-    if (prompt is None) == (messages is None):
-        raise ConfigurationError('give one of the two: lm("a prompt") or lm(messages=[{"role": "user", ...}])')
-    if messages is not None:
-        return messages
-    if not isinstance(prompt, str):
-        raise ConfigurationError(
-            f"the prompt is a {type(prompt).__name__}; give a text, or lm(messages=...) for messages"
-        )
-    return [{"role": "user", "content": prompt}]
-
-
-def _check_messages(messages: object) -> None:
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(message, Mapping) for message in messages):
-        raise ConfigurationError('messages= takes a list of dicts: [{"role": "user", "content": "..."}]')
-
-
-def _check_retries(retries: object) -> None:
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise ConfigurationError(f"num_retries={retries!r}: give a whole number, 0 for none")
 
 
 def _texts(reply: Reply) -> list[str]:

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -30,7 +31,7 @@ Outcome = Literal["completed", "left", "cancelled", "failed"]
 CLOSE_SECONDS = 1.0
 
 
-class OpenCall:
+class OpenCall(ABC):
     """A call that somebody holds: what may be done with it besides reading.
 
     Args:
@@ -49,9 +50,9 @@ class OpenCall:
         self._trace: Any = None
         self._when_ended: list[Callable[[Any], object]] = []
 
+    @abstractmethod
     def _all_read(self) -> bool:
         """Whether everything that came was handed out; for the subclass that reads."""
-        raise NotImplementedError
 
     def _decorated(self, error: BaseException) -> BaseException:
         """The error with what the reader had got so far; for a subclass that knows it."""
