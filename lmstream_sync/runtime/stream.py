@@ -19,15 +19,13 @@ from lmstream_sync.errors import (
     StreamCancelled,
     StreamClosed,
     StreamError,
-    StreamForked,
     StreamTimeout,
 )
 from lmstream_sync.events import StatusMessage
-from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call, Own, current_call
 from lmstream_sync.runtime.channel import ChannelEnded
 from lmstream_sync.runtime.ending import OpenCall
-from lmstream_sync.runtime.waiting import Expired, Watch, forbid_on_loop
+from lmstream_sync.runtime.waiting import Expired, Watch, check_process, forbid_on_loop
 
 __all__ = ["NOTHING", "EventStream"]
 
@@ -98,7 +96,7 @@ class EventStream(OpenCall):
         """Bring what is there, waiting for it; leaves the batch as it is when the end is reached."""
         if self._ended or self._gave_up:
             return
-        self._check_process()
+        check_process(self._call)
         forbid_on_loop("async for event in stream")
         watch = Watch(self._call, until)
         reader_of = current_call.get()
@@ -141,7 +139,7 @@ class EventStream(OpenCall):
             self._check_closed()
             batch = self._batch
             if not batch and not self._ended and not self._gave_up:
-                self._check_process()
+                check_process(self._call)
                 try:
                     taken = self._channel.take_now()
                 except ChannelEnded:
@@ -164,13 +162,7 @@ class EventStream(OpenCall):
 
     def _hand_out(self, item: Any) -> Any:
         """What the reader gets for an item of the queue, or `NOTHING`; a subclass keeps its accounts here."""
-        return item.value if type(item) is Own else item
-
-    def _check_process(self) -> None:
-        if self._call.generation != fork.generation:
-            raise StreamForked(
-                "this stream was opened before a fork() and belongs to the parent process; open one here"
-            )
+        return self._shown(item)
 
     def _check_closed(self) -> None:
         if self._closing and self._outcome != "completed":
@@ -187,13 +179,12 @@ class EventStream(OpenCall):
         self._check_closed()
         call = self._call
         if not self._ended:
-            parent = call.parent
-            if not call.completed and call.error is None and parent is not None and parent.stopping:
-                raise Stopped("the reader of the program that reads this stream has gone")
             error = call.error
             if error is None and not call.completed:
                 # Closed under us by the garbage collector's or another thread's stop.
-                error = StreamClosed("the stream was closed before its end; what had come is in stream.partial")
+                error = self._closed_error()
+                if isinstance(error, Stopped):
+                    raise error
             if error is None:
                 self._conclude("completed", None)
             else:

@@ -14,7 +14,7 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["Expired", "Watch", "forbid_on_loop"]
+__all__ = ["Expired", "Watch", "check_process", "forbid_on_loop"]
 
 #: Seconds of one slice.
 SLICE = 1.0
@@ -35,8 +35,18 @@ def forbid_on_loop(instead: str) -> None:
         )
 
 
+def check_process(call: Call) -> None:
+    """Refuse a call of the process that this one was forked from.
+
+    Raises:
+        StreamForked: it is one.
+    """
+    if call.generation != fork.generation:
+        raise StreamForked("this stream was opened before a fork() and belongs to the parent process; open one here")
+
+
 class Expired(Exception):
-    """The deadline of a wait has passed; never seen outside the runtime."""
+    """The deadline of a wait has passed; no user sees it."""
 
 
 class Watch:
@@ -69,10 +79,7 @@ class Watch:
             StreamTimeout: `which="exit"`, see `EXIT_PATIENCE`.
         """
         call = self._call
-        if call.generation != fork.generation:
-            raise StreamForked(
-                "this stream was opened before a fork() and belongs to the parent process; open one here"
-            )
+        check_process(call)
         if not call.thread.alive:
             call.lost()
             raise LoopDied(f"the event-loop thread that ran {call.name} is gone; the next call starts another")

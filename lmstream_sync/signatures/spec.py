@@ -193,10 +193,6 @@ class _TypeReader:
         raise _misread(self._spec, self._place(node), "Literal takes strings, numbers, True, False and None")
 
 
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
-
-
 def _is_ellipsis(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...
 

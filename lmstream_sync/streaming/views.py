@@ -7,15 +7,13 @@ too and from any thread, closes the stream.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from lmstream_sync.errors import StreamRestarted
 from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.streaming.accounts import TextAccounts
 
 __all__ = ["AsyncFieldView", "FieldView", "Pieces", "Snapshots"]
-
-S = TypeVar("S")
 
 
 class Pieces:
@@ -100,14 +98,16 @@ class Snapshots(Pieces):
         return "" if self._any else None
 
 
-class _View(Generic[S]):
-    def __init__(self, stream: S, texts: Pieces) -> None:
+class _View:
+    """What both iterators hold: the stream they pull, and what makes text of what it gives."""
+
+    def __init__(self, stream: Any, texts: Pieces) -> None:
         self._stream = stream
         self._texts = texts
         self._over = False
 
 
-class FieldView(_View[Any]):
+class FieldView(_View):
     """Iterates over the texts of one field; a context manager too.
 
     Args:
@@ -143,7 +143,7 @@ class FieldView(_View[Any]):
         self.close()
 
 
-class AsyncFieldView(_View[Any]):
+class AsyncFieldView(_View):
     """The same for an `AsyncStream`, with `async for`."""
 
     def __aiter__(self) -> AsyncFieldView:

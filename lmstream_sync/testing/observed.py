@@ -10,6 +10,8 @@ from lmstream_sync.testing.counts import Counts
 from lmstream_sync.testing.reply import Request
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from lmstream_sync.lm import LM
 
 __all__ = ["ObservedServer"]
@@ -17,6 +19,21 @@ __all__ = ["ObservedServer"]
 
 class ObservedServer(ABC):
     """The counters of a server, and the waits for them."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Serve; returns when it listens."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Serve no more."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
 
     @property
     @abstractmethod

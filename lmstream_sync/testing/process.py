@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from lmstream_sync.errors import ConfigurationError
@@ -49,13 +48,6 @@ class ServerProcess(ObservedServer):
         self._options = ["--port", str(port), *(["--api-key", api_key] if api_key is not None else [])]
         self._process: subprocess.Popen[bytes] | None = None
         self._url: str | None = None
-
-    def __enter__(self) -> ServerProcess:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start the process and wait until it listens.

@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from types import TracebackType
 
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.testing.counts import Counts, Tally
@@ -53,13 +52,6 @@ class ScriptedServer(ObservedServer):
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
-
-    def __enter__(self) -> ScriptedServer:
-        self.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Listen. A server starts once.
