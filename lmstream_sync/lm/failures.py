@@ -10,8 +10,6 @@ the libraries that raise them.
 
 from __future__ import annotations
 
-import datetime
-import email.utils
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from lmstream_sync.errors import (
     RateLimitError,
     ServerError,
 )
+from lmstream_sync.lm.retry_after import retry_after_of
 from lmstream_sync.lm.secrets import scrub
 
 __all__ = ["CleanedError", "cleaned", "lm_error_for_status", "provider_of", "translated", "without_context"]
@@ -142,7 +141,7 @@ def translated(error: BaseException, *, model: str, secrets: Sequence[str], begu
         status_code=status if kind not in _WITHOUT_STATUS or any(map(_answered, chain)) else None,
         provider=str(provider) if provider else provider_of(model),
         model=model,
-        retry_after=_retry_after(chain),
+        retry_after=retry_after_of(chain),
     )
     ours.__cause__ = cleaned(error, secrets)
     return ours
@@ -280,38 +279,6 @@ def _own_status(error: BaseException) -> int | None:
         if isinstance(status, str) and status.isdigit():
             return int(status)
     return None
-
-
-def _retry_after(chain: Sequence[BaseException]) -> float | None:
-    """Seconds from `Retry-After` (RFC 9110, 10.2.3: seconds or a date) or `retry-after-ms`."""
-    for link in chain:
-        for holder in (
-            getattr(link, "litellm_response_headers", None),
-            getattr(link, "headers", None),
-            getattr(getattr(link, "response", None), "headers", None),
-        ):
-            if not isinstance(holder, Mapping):
-                continue
-            headers = {str(name).lower(): str(value) for name, value in holder.items()}
-            for name, seconds in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-                for key in (name, f"llm_provider-{name}"):
-                    if key in headers and (found := _seconds(headers[key])) is not None:
-                        return found * (seconds if headers[key].replace(".", "", 1).isdigit() else 1.0)
-    return None
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.timezone.utc)
-    return max(0.0, (when - datetime.datetime.now(datetime.timezone.utc)).total_seconds())
 
 
 def _message(chain: Sequence[BaseException]) -> str:
