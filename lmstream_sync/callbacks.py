@@ -12,13 +12,13 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from typing import Any
 
 from lmstream_sync.settings import settings
 
-__all__ = ["BaseCallback", "active_call_id", "call_hooks", "shared_loop_is", "stream_callbacks"]
+__all__ = ["BaseCallback", "active_call_id", "call_hooks", "put_back", "shared_loop_is", "stream_callbacks"]
 
 _log = logging.getLogger("lmstream_sync.callbacks")
 
@@ -101,7 +101,7 @@ def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[A
         inputs: its arguments.
         own: the callbacks given to the instance itself.
     """
-    callbacks = (*settings.callbacks, *own, *stream_callbacks.get())
+    callbacks = (*(settings.callbacks or ()), *(own or ()), *stream_callbacks.get())
     call = HookedCall(uuid.uuid4().hex if callbacks else "")
     if not callbacks:
         yield call
@@ -111,11 +111,21 @@ def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[A
     try:
         yield call
     except BaseException as error:
-        active_call_id.reset(token)
+        put_back(active_call_id, token)
         _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=None, exception=error)
         raise
-    active_call_id.reset(token)
+    put_back(active_call_id, token)
     _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=call.outputs, exception=None)
+
+
+def put_back(variable: ContextVar[Any], token: Token[Any]) -> None:
+    """Reset a variable, unless the code ends in another context than the one it began in.
+
+    So it does where the loop of an unfinished task was closed, and the garbage collector
+    ends the task's coroutine: then nobody reads the variable again.
+    """
+    with suppress(ValueError):
+        variable.reset(token)
 
 
 def _fire(callbacks: Sequence[Any], hook: str, **arguments: Any) -> None:

@@ -34,7 +34,7 @@ _overrides: ContextVar[Mapping[str, Any]] = ContextVar("lmstream_sync_settings",
 
 
 class Settings:
-    """The settings in force here: `settings.lm`, `settings.callbacks`, any key that was set.
+    """The settings in force here: `settings.lm`, `settings["lm"]`, any key that was set.
 
     Known keys: `lm`, `adapter`, `callbacks`, `trace`, `track_usage`, `async_max_workers`
     (caps `asyncify` only), `timeout` (a `Timeout` or seconds), `queue_size` (events, 32),
@@ -61,12 +61,28 @@ class Settings:
     def __setattr__(self, key: str, value: Any) -> None:
         self.configure(**{key: value})
 
+    def __getitem__(self, key: str) -> Any:
+        return getattr(self, key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.configure(**{key: value})
+
     def __contains__(self, key: str) -> bool:
         return key in _overrides.get() or key in object.__getattribute__(self, "_process")
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` where it was never set."""
         return getattr(self, key, default)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All keys and the values in force here, in a dict of one's own."""
+        process: dict[str, Any] = object.__getattribute__(self, "_process")
+        return {**process, **_overrides.get()}
+
+    def copy(self) -> dict[str, Any]:
+        """The same as `config`; DSPy has both names."""
+        return self.config
 
     def override(self, key: str, default: Any = None) -> Any:
         """The value that `context` put over a key here, or `default` where it put none."""
@@ -104,8 +120,7 @@ class Settings:
             _overrides.set(MappingProxyType(now))
 
     def __repr__(self) -> str:
-        process: dict[str, Any] = object.__getattribute__(self, "_process")
-        return f"Settings({', '.join(sorted({**process, **_overrides.get()}))})"
+        return f"Settings({', '.join(sorted(self.config))})"
 
 
 settings = Settings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,14 @@ from lmstream_sync.runtime.deadlines import RequestClock
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["Asked", "ask_engine"]
+
+_log = logging.getLogger("lmstream_sync.lm")
+
+# Ends, in the words of OpenAI's chat completions, that leave an answer unfinished.
+_SHORT = {
+    "length": "the answer was cut off where max_tokens, or the model's own limit, ended it",
+    "content_filter": "the provider's content filter ended the answer, which may not be whole",
+}
 
 
 @dataclass(slots=True)
@@ -55,18 +64,27 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
         async with request_clock(asked.timeout) as clock:
             request = replace(asked.request, connect=clock.timeout.connect)
             attempt = _Attempt(engine, request, tap, clock)
-            return await retrying(
+            reply = await retrying(
                 attempt.run,
                 retries=asked.retries,
                 may_retry=lambda: not attempt.begun,
                 remaining=clock.remaining,
             )
+            _warn_if_short(reply)
+            return reply
     except LMStreamError as error:
         failure = error
     try:
         raise without_context(failure)
     finally:
         del failure  # its traceback holds this frame
+
+
+def _warn_if_short(reply: Reply) -> None:
+    """Such an answer reads like a whole one; DSPy warns of it too."""
+    for choice in reply.choices:
+        if choice.finish_reason in _SHORT:
+            _log.warning("%s: %s (finish reason %r)", reply.model, _SHORT[choice.finish_reason], choice.finish_reason)
 
 
 class _Attempt:

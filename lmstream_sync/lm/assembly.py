@@ -13,13 +13,20 @@ __all__ = ["Assembly", "carries_token"]
 
 def carries_token(delta: Delta) -> bool:
     """Whether a piece has something of the reply in it: text, thought, a tool call, an end."""
-    return bool(delta.content or delta.reasoning or delta.tool_calls or delta.refusal or delta.finish_reason)
+    return bool(
+        delta.content
+        or delta.reasoning
+        or delta.tool_calls
+        or delta.refusal
+        or delta.finish_reason
+        or (delta.provider_fields and "citation" in delta.provider_fields)
+    )
 
 
 class _Parts:
     """One choice in the making."""
 
-    __slots__ = ("calls", "content", "finish_reason", "reasoning", "refusal")
+    __slots__ = ("calls", "content", "finish_reason", "provider_fields", "reasoning", "refusal")
 
     def __init__(self) -> None:
         self.content: list[str] = []
@@ -27,6 +34,7 @@ class _Parts:
         self.refusal: list[str] = []
         self.finish_reason: str | None = None
         self.calls: dict[Any, dict[str, Any]] = {}
+        self.provider_fields: dict[str, Any] = {}
 
 
 class Assembly:
@@ -41,7 +49,7 @@ class Assembly:
         for delta in deltas:
             if delta.usage:
                 self.usage = delta.usage
-            if not carries_token(delta):
+            if not (carries_token(delta) or delta.provider_fields):
                 continue
             parts = self._choices.get(delta.index)
             if parts is None:
@@ -56,6 +64,8 @@ class Assembly:
                 parts.finish_reason = delta.finish_reason
             for fragment in delta.tool_calls:
                 _add_call(parts.calls, fragment)
+            if delta.provider_fields:
+                _add_fields(parts.provider_fields, delta.provider_fields)
 
     @property
     def characters(self) -> int:
@@ -77,10 +87,39 @@ class Assembly:
                 ],
                 refusal="".join(parts.refusal) if parts.refusal else None,
                 index=index,
+                provider_fields=parts.provider_fields,
             )
             for index, parts in sorted(self._choices.items())
         ]
         return Reply(choices=choices or [Choice()], usage=dict(self.usage or {}), model=model)
+
+
+def _add_fields(fields: dict[str, Any], more: dict[str, Any]) -> None:
+    """Keep what a piece carries beside the format's own fields; a stream gives citations one by one."""
+    for name, value in more.items():
+        if name == "citation":
+            fields.setdefault("citations", []).append(value)
+        elif name == "thinking_blocks" and isinstance(value, list):
+            _add_blocks(fields.setdefault(name, []), value)
+        elif name == "thought_signatures" and isinstance(value, list):
+            fields.setdefault(name, []).extend(value)
+        elif value is not None:
+            fields[name] = value
+
+
+def _add_blocks(blocks: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
+    """Join Anthropic's pieces of thinking to blocks, as they must be sent back; a signature closes its block.
+
+    Source: Anthropic, "Extended thinking", on streaming and on preserving thinking blocks.
+    """
+    for piece in more:
+        last = blocks[-1] if blocks else {}
+        if last.get("type") == piece.get("type") == "thinking" and not last.get("signature"):
+            last["thinking"] = (last.get("thinking") or "") + (piece.get("thinking") or "")
+            if piece.get("signature"):
+                last["signature"] = piece["signature"]
+        else:
+            blocks.append(dict(piece))
 
 
 def _add_call(calls: dict[Any, dict[str, Any]], fragment: dict[str, Any]) -> None:
@@ -89,6 +128,10 @@ def _add_call(calls: dict[Any, dict[str, Any]], fragment: dict[str, Any]) -> Non
     if key is None:
         key = fragment.get("id") or (next(reversed(calls)) if calls else 0)
     call = calls.get(key)
+    if call is not None and fragment.get("id") and call["id"] not in (None, fragment["id"]):
+        # Another call under the same number: Ollama's (through litellm) are all number 0.
+        calls[key, call["id"]] = calls.pop(key)
+        call = None
     if call is None:
         call = calls[key] = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
     if fragment.get("id"):

@@ -25,6 +25,8 @@ class Delta:
         tool_calls: fragments of tool calls as plain dicts, in the wire format's words.
         refusal: text of a refusal, or `None`.
         usage: plain dict of token counts, where the piece carries one.
+        provider_fields: what the provider gives beside the wire format's own fields
+            (Anthropic's `citation`), as a plain dict, or `None`.
         raw: the provider's own object for this piece (litellm's `ModelResponseStream`).
     """
 
@@ -35,12 +37,20 @@ class Delta:
     tool_calls: Sequence[dict[str, Any]] = ()
     refusal: str | None = None
     usage: dict[str, Any] | None = None
+    provider_fields: dict[str, Any] | None = None
     raw: Any = None
 
 
 @dataclass(slots=True)
 class Choice:
-    """One whole answer of a reply."""
+    """One whole answer of a reply.
+
+    Attributes:
+        text, reasoning, refusal, finish_reason, index: see `Delta`.
+        tool_calls: whole ones, as plain dicts in the wire format's words.
+        provider_fields: what the provider gave beside these; of a streamed reply the
+            `citation` of every piece in a list `citations`, of all else the last that came.
+    """
 
     text: str = ""
     reasoning: str | None = None
@@ -48,6 +58,7 @@ class Choice:
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     refusal: str | None = None
     index: int = 0
+    provider_fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

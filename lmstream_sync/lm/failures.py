@@ -10,7 +10,6 @@ the libraries that raise them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -27,12 +26,12 @@ from lmstream_sync.errors import (
     RateLimitError,
     ServerError,
 )
+from lmstream_sync.lm.failure_words import is_error_object, own_words, words_of
 from lmstream_sync.lm.retry_after import retry_after_of
 from lmstream_sync.lm.secrets import scrub
 
 __all__ = ["CleanedError", "cleaned", "lm_error_for_status", "provider_of", "translated", "without_context"]
 
-_LONGEST_MESSAGE = 2_000
 _DEEPEST_CHAIN = 2
 
 _NOT_REACHED = frozenset(
@@ -92,6 +91,18 @@ _BY_NAME: Mapping[str, type[LMError]] = {
     "UnsupportedParamsError": BadRequestError,
     "ContentPolicyViolationError": BadRequestError,
 }
+# The `type` of an error object inside a stream, where it has no status of its own.
+# Source: Anthropic, "Errors" (the HTTP errors and their types).
+_STATUS_OF_TYPE: Mapping[str, int] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "overloaded_error": 529,
+}
 # Where nothing answered, litellm makes a status up.
 _WITHOUT_STATUS = (LMConnectionError, LMInterrupted, LMProtocolError)
 _TOO_LONG = re.compile(
@@ -100,8 +111,6 @@ _TOO_LONG = re.compile(
 )
 # litellm's words for a response that has no answer in it.
 _NO_REPLY = re.compile(r"Empty or invalid response|provider returned '\w+' that is not|Error in response object")
-# What litellm puts before the words of others.
-_PREFIX = re.compile(r"^(?:litellm\.\w+: )*(?:\w+Error: )*(?:\w+Exception - )?(?:litellm\.\w+: )*(?:LiteLLM: )?")
 _STATUS_IN_TEXT = re.compile(r"\b(?:error code|status(?: code)?)\D{0,3}([45]\d\d)\b", re.IGNORECASE)
 
 
@@ -120,7 +129,23 @@ class CleanedError(Exception):
         self.status_code = status_code
 
 
-def translated(error: BaseException, *, model: str, secrets: Sequence[str], begun: bool) -> LMError:
+class _Said(Exception):
+    """Stands at the end of a chain for the error object that a provider sent inside its stream."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__("an error object inside the stream")
+        self.body = body
+
+
+def translated(
+    error: BaseException,
+    *,
+    model: str,
+    secrets: Sequence[str],
+    begun: bool,
+    said: Mapping[str, Any] | None = None,
+    cut_off: bool = False,
+) -> LMError:
     """What our callers get for a foreign exception; raise it outside the `except` block.
 
     Args:
@@ -128,11 +153,16 @@ def translated(error: BaseException, *, model: str, secrets: Sequence[str], begu
         model: as the LM was given it.
         secrets: what must not be shown (`secrets.known_secrets`).
         begun: whether some of the reply had come.
+        said: the error object that the provider sent inside its stream, where it did; its
+            words go before what a library made of them.
+        cut_off: whether the stream ended inside a line, so that a library could not read it.
     """
     chain = list(_chain(error))
+    if said is not None and not any(map(_answered, chain)):
+        chain.append(_Said(said))
     status = _status(chain)
-    kind = _kind(chain, status, begun)
-    message = scrub(_own_message(chain[-1]) if kind is LMConnectionError else _message(chain), secrets)
+    kind = _kind(chain, status, begun, cut_off)
+    message = scrub(own_words(chain[-1]) if kind is LMConnectionError else words_of(chain), secrets)
     if "LLM Provider NOT provided" in message:  # litellm's words, which go on for long
         message = f"no provider is known for this model; name it first, as in {'openai/' + model!r}"
     provider = next((name for link in chain if (name := getattr(link, "llm_provider", None))), None)
@@ -170,7 +200,7 @@ def cleaned(error: BaseException, secrets: Sequence[str], depth: int = 0) -> Cle
     foreign = type(error)
     name = f"{foreign.__module__}.{foreign.__qualname__}"
     kind = type(foreign.__name__, (CleanedError,), {"__module__": foreign.__module__, "type_name": name})
-    copy: CleanedError = kind(scrub(_own_message(error), secrets), _own_status(error))
+    copy: CleanedError = kind(scrub(own_words(error), secrets), _own_status(error))
     below = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if below is not None and depth < _DEEPEST_CHAIN:
         copy.__cause__ = cleaned(below, secrets, depth + 1)
@@ -205,17 +235,23 @@ def _names(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
 
 
-def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> type[LMError]:
+def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_off: bool) -> type[LMError]:
     names: set[str] = set().union(*map(_names, chain))
     answered = any(_answered(link) for link in chain)
+    if not answered and (cut_off or any(map(_ends_inside_a_character, chain))):
+        return LMInterrupted
     if begun:
-        return LMProtocolError if names & _NOT_WHAT_IT_SAYS else LMInterrupted
+        return LMProtocolError if names & _NOT_WHAT_IT_SAYS and not answered else LMInterrupted
     if not answered:
         # litellm gives these a status of its own invention.
         if names & _NOT_REACHED:
             return LMConnectionError
-        # An attribute that is missing: litellm and the openai package read a chunk that is none.
-        if names & _NOT_WHAT_IT_SAYS or type(chain[-1]) is AttributeError or _NO_REPLY.search(_message(chain)):
+        # Something is missing: litellm and the openai package read a chunk or a reply that is none.
+        if (
+            names & _NOT_WHAT_IT_SAYS
+            or type(chain[-1]) in (AttributeError, KeyError, IndexError)
+            or _NO_REPLY.search(words_of(chain))
+        ):
             return LMProtocolError
         if names & _BROKE_OFF_MIDWAY:
             return LMInterrupted
@@ -223,20 +259,22 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool) -> ty
             return LMConnectionError
     by_status = lm_error_for_status(status)
     if by_status in (BadRequestError, LMError):
-        if "ContextWindowExceededError" in names or _TOO_LONG.search(_message(chain)):
+        if "ContextWindowExceededError" in names or _TOO_LONG.search(words_of(chain)):
             return ContextWindowExceededError
+        if by_status is LMError and type(chain[-1]) is _Said:
+            return ServerError  # what the library's own error is called is its invention
         for link in chain:
             for kind in type(link).__mro__:
                 if kind.__name__ in _BY_NAME:
                     return _BY_NAME[kind.__name__]
-    if by_status is LMError and any(type(link).__name__ == "APIError" for link in chain):
+    if by_status is LMError and status is None and any(type(link).__name__ == "APIError" for link in chain):
         return ServerError  # an error object, status 200, in the place of a reply
     return by_status
 
 
 def _answered(error: BaseException) -> bool:
     """Whether the provider itself answered: with an HTTP error, or an error object in a stream."""
-    if isinstance(getattr(error, "body", None), Mapping) or _is_error_object(error):
+    if isinstance(getattr(error, "body", None), Mapping) or is_error_object(error):
         return True
     return (
         "APIStatusError" in _names(error)
@@ -245,9 +283,8 @@ def _answered(error: BaseException) -> bool:
     )
 
 
-def _is_error_object(error: BaseException) -> bool:
-    """Whether it is what the openai package makes of an error object inside a stream."""
-    return type(error).__name__ == "APIError" and "openai" in type(error).__module__.partition(".")[0]
+def _ends_inside_a_character(error: BaseException) -> bool:
+    return isinstance(error, UnicodeDecodeError) and error.reason == "unexpected end of data"
 
 
 def _status(chain: Sequence[BaseException]) -> int | None:
@@ -257,17 +294,21 @@ def _status(chain: Sequence[BaseException]) -> int | None:
     for link in chain:
         body = getattr(link, "body", None)
         if isinstance(body, Mapping):
-            code = body.get("code") or body.get("status")
+            inner = body.get("error")
+            body = inner if isinstance(inner, Mapping) else body
+            code = body.get("code") or body.get("status") or _STATUS_OF_TYPE.get(str(body.get("type")))
             if isinstance(code, int) and 400 <= code < 600:
                 return code
             if isinstance(code, str) and code.isdigit() and 400 <= int(code) < 600:
                 return int(code)
             if "rate_limit" in f"{code} {body.get('type')}":
                 return 429
+    if type(chain[-1]) is _Said:
+        return None  # whatever the library made up
     for link in chain:
         if (status := _own_status(link)) is not None:
             return status
-    found = _STATUS_IN_TEXT.search(_message(chain))
+    found = _STATUS_IN_TEXT.search(words_of(chain))
     return int(found[1]) if found else None
 
 
@@ -279,31 +320,6 @@ def _own_status(error: BaseException) -> int | None:
         if isinstance(status, str) and status.isdigit():
             return int(status)
     return None
-
-
-def _message(chain: Sequence[BaseException]) -> str:
-    """The words nearest to the provider: those of the innermost link that has a body, else the outermost's."""
-    for link in reversed(chain):
-        body = getattr(link, "body", None)
-        if isinstance(body, Mapping):
-            inner = body.get("error", body)
-            words = inner.get("message") if isinstance(inner, Mapping) else inner
-            if isinstance(words, str) and words:
-                return words[:_LONGEST_MESSAGE]
-        elif isinstance(body, str) and body and _is_error_object(link):
-            return body[:_LONGEST_MESSAGE]
-    text = _own_message(chain[0])
-    return _PREFIX.sub("", text) or text
-
-
-def _own_message(error: BaseException) -> str:
-    try:
-        text = str(getattr(error, "message", None) or error)
-    except Exception:
-        text = ""
-    if isinstance(error, json.JSONDecodeError):
-        text = f"{error.msg} at character {error.pos}"  # `doc` is the whole reply
-    return text[:_LONGEST_MESSAGE] or type(error).__name__
 
 
 def _says(kind: type[LMError], status: int | None) -> str:

@@ -43,6 +43,19 @@ def _text(value: Any) -> str | None:
     return None
 
 
+def _provider_fields(message: Any) -> dict[str, Any] | None:
+    """What litellm puts beside the wire format's own fields: `{"citation": ...}` in Anthropic's stream."""
+    found = _get(message, "provider_specific_fields")
+    if not isinstance(found, Mapping) or not found:
+        return None
+    fields = {name: _plain(value) for name, value in found.items()}
+    if isinstance(fields.get("citations"), list):
+        # A whole reply has a list for each piece of text; a stream gives them one by one.
+        groups = (each if isinstance(each, list) else [each] for each in fields["citations"])
+        fields["citations"] = [citation for group in groups for citation in group]
+    return fields
+
+
 def _usage(holder: Any) -> dict[str, Any] | None:
     usage = _plain(_get(holder, "usage"))
     if not isinstance(usage, Mapping):
@@ -113,6 +126,7 @@ class ChunkReader:
             tool_calls=tuple(_plain(call) for call in calls) if calls else (),
             refusal=refusal if isinstance(refusal, str) else None,
             usage=usage,
+            provider_fields=_provider_fields(piece),
             raw=raw,
         )
 
@@ -152,6 +166,8 @@ def whole_reply(response: Any, model: str) -> Reply | None:
         finish = _get(choice, "finish_reason")
         content = _text(_get(message, "content")) or _text(_get(choice, "text")) or ""
         refusal = _get(message, "refusal")
+        if refusal is None:  # where litellm puts that of a whole reply
+            refusal = (_provider_fields(message) or {}).get("refusal")
         read.append(
             Choice(
                 text=joined(content),
@@ -160,6 +176,7 @@ def whole_reply(response: Any, model: str) -> Reply | None:
                 tool_calls=[_plain(call) for call in _get(message, "tool_calls") or ()],
                 refusal=refusal if isinstance(refusal, str) else None,
                 index=index if isinstance(index, int) else position,
+                provider_fields=_provider_fields(message) or {},
             )
         )
     return Reply(choices=read, usage=_usage(response) or {}, model=model)

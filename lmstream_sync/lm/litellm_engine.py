@@ -158,7 +158,7 @@ class LitellmEngine:
             if request.engine_cache:
                 await let_it_write()
         except Exception as error:
-            failure = self._translated(error, request, begun=reader.begun)
+            failure = self._translated(error, request, begun=reader.begun, wire=wire)
         finally:
             wire.hang_up()
             await _close(response)
@@ -233,10 +233,19 @@ class LitellmEngine:
         finally:
             del failure
 
-    def _translated(self, error: BaseException, request: LMRequest, *, begun: bool) -> LMError:
+    def _translated(
+        self, error: BaseException, request: LMRequest, *, begun: bool, wire: Wire | None = None
+    ) -> LMError:
         if isinstance(error, LMError):
             return error
-        return translated(error, model=request.model, secrets=known_secrets(request.options), begun=begun)
+        return translated(
+            error,
+            model=request.model,
+            secrets=known_secrets(request.options),
+            begun=begun,
+            said=wire.error_said() if wire is not None else None,
+            cut_off=wire is not None and wire.ended_inside_a_line,
+        )
 
 
 def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> None:
@@ -261,6 +270,9 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     options.pop("max_retries", None)
     if no_key and not options.get("api_key"):
         options["api_key"] = _NO_KEY
+    if _names_functions_only(options.get("tools")) and _may_skip_mcp():
+        # Else litellm imports, inside the request, the package `mcp`, which need not be there.
+        options["_skip_mcp_handler"] = True
     if stream:
         options["stream"] = True
         given = options.get("stream_options")
@@ -285,6 +297,18 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     finally:
         if flag is not None and token is not None:
             flag.reset(token)
+
+
+def _names_functions_only(tools: Any) -> bool:
+    return bool(tools) and all(isinstance(tool, dict) and tool.get("type") == "function" for tool in tools)
+
+
+def _may_skip_mcp() -> bool:
+    """Whether this litellm knows the option, and so keeps it from the provider."""
+    from litellm.litellm_core_utils import core_helpers
+
+    kept_back = getattr(core_helpers, "filter_internal_params", None)
+    return kept_back is not None and kept_back({"_skip_mcp_handler": True}) == {}
 
 
 async def _close(response: Any) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
 from lmstream_sync.lm.engine import Delta, LMRequest
-from lmstream_sync.lm.failures import lm_error_for_status, provider_of
+from lmstream_sync.lm.failures import lm_error_for_status, provider_of, translated
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
 from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
+from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
-from lmstream_sync.lm.litellm_wire import NowOrLater, Pumped, Watched, Wire
+from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.secrets import known_secrets, scrub
 
 __all__ = ["LARGEST_BATCH", "StreamReader", "in_batches", "no_choices", "whole_as_pieces"]
@@ -150,7 +151,11 @@ class StreamReader:
                 self._given.add(delta.index)
             if delta.usage and self._is_wrapper and not self._wire.usage_reported:
                 deltas[position] = replace(delta, usage=None)  # litellm counted for itself
-        return deltas
+        refusals = self._refusals()
+        return deltas if any(delta.refusal for delta in deltas) else [*deltas, *refusals]
+
+    def _refusals(self) -> list[Delta]:
+        return [Delta(index=index, refusal=refusal) for index, refusal in self._wire.refusals()]
 
     def finish(self) -> list[Delta]:
         """What is left when the stream ended: what litellm kept to itself, or a whole response.
@@ -160,7 +165,7 @@ class StreamReader:
         """
         if self._wire.whole_body()[0]:
             return self._unlike_a_stream()
-        deltas = self._chunks.finish()
+        deltas = [*self._chunks.finish(), *self._refusals()]
         for index, reason in self._wire.finish_reasons().items():
             if index not in self._given:  # litellm gives on that of one choice only
                 deltas.append(Delta(index=index, finish_reason=reason))
@@ -175,6 +180,9 @@ class StreamReader:
         if self._wire.whole_body()[0] or self._wire.complete(_finish_reason(self._response)):
             return None
         model = self._request.model
+        if (told := self._wire.error_said()) is not None:
+            secrets = known_secrets(self._request.options)
+            return translated(EOFError("the stream ended"), model=model, secrets=secrets, begun=self.begun, said=told)
         said = "its stream ended with neither a finish reason nor [DONE]" if self.begun else "the provider sent nothing"
         return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
 

@@ -12,24 +12,32 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from lmstream_sync.runtime.clocks import touch
-from lmstream_sync.runtime.workers import in_worker
 
-__all__ = ["NowOrLater", "Pumped", "Watched", "Wire"]
-
-T = TypeVar("T")
+__all__ = ["Wire"]
 
 # A line of the stream that says the end; in a chunk's JSON a line feed is always escaped.
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
-_TAIL = 16
+_TAIL = 32
 
 # How an event stream begins (HTML standard, "Parsing an event stream").
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+
+# litellm's reader of Gemini's wire format, for AI Studio and Vertex AI. It invents a finish
+# reason in every piece, so what says the end is looked for in the bytes; inside text its
+# quotation marks would be escaped.
+_GEMINI = re.compile(r"litellm\.llms\.vertex_ai\.gemini\b")
+_GEMINI_END = re.compile(rb'(?<!\\)"(?:finishReason|blockReason)"\s*:\s*"')
+
+#: An error object inside a stream is looked for in so many of the last bytes, and lines.
+_LONGEST_ERROR = 8 * 1024
+_LINES_OF_ERROR = 2
 
 #: Seconds that the end of a response may take after its `[DONE]`.
 END_SECONDS = 0.05
@@ -65,18 +73,23 @@ class Wire:
     def __init__(self) -> None:
         self._response: Any = None
         self._socket: Any = None
-        self._opened = False
+        self._opened = self._ended = False
         self._done = False
         self._tail = b""
         self._body: bytearray | None = bytearray()
+        self._recent: deque[bytes] = deque()
+        self._recent_size = 0
         self._begun: set[int] = set()
         self._finished: dict[int, str] = {}
+        self._refused: dict[int, str] = {}
+        self._is_gemini = self._gemini_ending = self._gemini_ended = False
         self.chunks = 0
         self.usage_reported = False
 
     def attach(self, stream: Any) -> None:
         """Look for the response beneath a stream, and watch its bytes from here on."""
         for found in _inwards(stream):
+            self._is_gemini |= _GEMINI.match(type(found).__module__) is not None
             kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(found).__mro__}
             if "httpx.Response" in kinds and self._response is None:
                 self._response = found
@@ -104,9 +117,14 @@ class Wire:
                     piece = piece[done_at:]
                 await _read_to_end(pieces)
             yield piece
+        self._ended = True
 
     def _saw(self, piece: bytes) -> None:
         touch()
+        self._recent.append(piece)
+        self._recent_size += len(piece)
+        while self._recent_size - len(self._recent[0]) >= _LONGEST_ERROR:
+            self._recent_size -= len(self._recent.popleft())
         if self._body is not None:
             if self.chunks or _EVENTS.match(self._body):
                 self._body = None
@@ -115,7 +133,19 @@ class Wire:
         if not self._done:
             text = self._tail + piece
             self._done = _DONE.search(text) is not None
+            if self._is_gemini and not self._gemini_ended:
+                self._look_for_geminis_end(text, piece)
             self._tail = text[-_TAIL:]
+
+    def _look_for_geminis_end(self, text: bytes, piece: bytes) -> None:
+        """The line with the finish reason may carry text too, so it counts when it is whole."""
+        if not self._gemini_ending:
+            found = _GEMINI_END.search(text)
+            if found is None:
+                return
+            self._gemini_ending = True
+            piece = text[found.end() :]
+        self._gemini_ended = b"\n" in piece
 
     def saw_chunk(self, chunk: Any) -> None:
         """The provider's own chunk passed, before litellm made its own of it."""
@@ -129,6 +159,34 @@ class Wire:
                 self._finished[index] = str(reason)
             else:
                 self._begun.add(index)
+            if refusal := getattr(getattr(choice, "delta", None), "refusal", None):
+                self._refused[index] = self._refused.get(index, "") + str(refusal)
+
+    @property
+    def ended_inside_a_line(self) -> bool:
+        """Whether pieces came and then, in good order, the end, with the last line cut off."""
+        return self._ended and self.chunks > 0 and not self._recent[-1].endswith((b"\n", b"\r"))
+
+    def refusals(self) -> list[tuple[int, str]]:
+        """Choice and piece of a refusal, for each that came since the last time; litellm drops them."""
+        if not self._refused:
+            return []
+        refused, self._refused = self._refused, {}
+        return list(refused.items())
+
+    def error_said(self) -> dict[str, Any] | None:
+        """The error object in the last line that came, where there is one.
+
+        litellm keeps of it the message at best: OpenRouter's `code` breaks its reading, of
+        Ollama's it misses a key, of Anthropic's it drops the type.
+        """
+        lines = [line.strip() for line in b"".join(self._recent).splitlines()]
+        for line in reversed([line for line in lines if line and not line.endswith(b"[DONE]")][-_LINES_OF_ERROR:]):
+            with suppress(ValueError):
+                found = json.loads(line.removeprefix(b"data:"))
+                if isinstance(found, dict) and found.get("error"):
+                    return found
+        return None
 
     def complete(self, finish_reason: object) -> bool:
         """Whether the reply was whole when its stream ended.
@@ -138,13 +196,15 @@ class Wire:
         """
         if self._done or not self._opened:
             return True
+        if self._is_gemini:
+            return self._gemini_ended
         if self._finished:
             return self._begun <= self._finished.keys()
         return finish_reason is not None
 
     def finish_reasons(self) -> dict[int, str]:
         """Choice → the finish reason that the provider sent; litellm gives on only one."""
-        return self._finished
+        return self._finished if not self._is_gemini or self._gemini_ended else {}
 
     def whole_body(self) -> tuple[bool, Any]:
         """Whether something else than an event stream came; and its JSON, or `None`."""
@@ -198,120 +258,3 @@ async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
             reading.cancel()
         elif not reading.cancelled():
             reading.exception()  # seen: the reply is whole without it
-
-
-class Watched:
-    """A provider's stream inside litellm's wrapper; each chunk is noted as it passes."""
-
-    def __init__(self, stream: Any, wire: Wire) -> None:
-        self._stream = stream
-        self._wire = wire
-        self._iterator: Any = None
-
-    def __aiter__(self) -> Watched:
-        return self
-
-    async def __anext__(self) -> Any:
-        if self._iterator is None:
-            self._iterator = self._stream if hasattr(self._stream, "__anext__") else self._stream.__aiter__()
-        chunk = await self._iterator.__anext__()
-        self._wire.saw_chunk(chunk)
-        return chunk
-
-    async def aclose(self) -> None:
-        """Close what is beneath."""
-        for holder in (self._iterator, self._stream):
-            close = getattr(holder, "aclose", None) or getattr(holder, "close", None)
-            if close is not None:
-                done = close()
-                if hasattr(done, "__await__"):
-                    await done
-                return
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-_END = object()
-
-
-class Pumped:
-    """A plain iterator (Bedrock's, a list, a generator), read in a worker so that it does
-    not block the loop."""
-
-    def __init__(self, iterable: Any) -> None:
-        self._iterable = iterable
-        self._iterator: Iterator[Any] | None = None
-
-    def __aiter__(self) -> Pumped:
-        return self
-
-    async def __anext__(self) -> Any:
-        item = await in_worker(self._next, name="a provider's synchronous stream")
-        touch()
-        if item is _END:
-            raise StopAsyncIteration
-        return item
-
-    def _next(self) -> Any:
-        if self._iterator is None:
-            self._iterator = iter(self._iterable)
-        return next(self._iterator, _END)
-
-    async def aclose(self) -> None:
-        """Close the iterator, in a worker: what it does then may block."""
-        close = getattr(self._iterable, "close", None) or getattr(self._iterator, "close", None)
-        if callable(close):
-            with suppress(Exception):
-                await in_worker(close, name="closing a provider's synchronous stream")
-
-
-class NowOrLater(Generic[T]):
-    """Runs a coroutine until it would wait: what one socket read brought comes without waiting.
-
-    Call `now` once; where it gives false, await this object for the rest.
-    """
-
-    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
-        self._coroutine = coroutine
-        self._wants: Any = None
-        self.result: T | None = None
-
-    def now(self) -> bool:
-        """Whether it ended without waiting; then `result` has what it gave."""
-        try:
-            self._wants = self._coroutine.send(None)
-        except StopIteration as end:
-            self.result = end.value
-            return True
-        return False
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        wants, self._wants = self._wants, None
-        while True:
-            try:
-                sent = yield wants
-            except GeneratorExit:
-                self._coroutine.close()
-                raise
-            except BaseException as error:
-                try:
-                    wants = self._coroutine.throw(error)
-                except StopIteration as end:
-                    result: T = end.value
-                    return result
-            else:
-                try:
-                    wants = self._coroutine.send(sent)
-                except StopIteration as end:
-                    result = end.value
-                    return result
-
-    async def cancel(self) -> None:
-        """End it as a cancellation does, its clean-up included."""
-        try:
-            self._wants = self._coroutine.throw(asyncio.CancelledError())
-        except (Exception, asyncio.CancelledError, StopIteration):
-            return
-        with suppress(Exception, asyncio.CancelledError):
-            await self

@@ -60,7 +60,8 @@ class Reply:
         headers: further ones.
         content_type: instead of the right one.
         whole: answer with a whole JSON response though a stream was asked for.
-        raw: the bytes of the response's body, in these pieces, instead of all the above.
+        raw: the bytes of the response's body, in these pieces, instead of all the above; given
+            on every path, so that another provider's wire format can be played.
     """
 
     text: str = ""

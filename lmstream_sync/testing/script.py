@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from lmstream_sync.errors import ConfigurationError
@@ -34,6 +34,17 @@ class Script:
         self._replies = replies
         self._served = 0
         self._lock = threading.Lock()  # two servers' threads may share a script; guards `_served`
+
+    @property
+    def speaks_for_others(self) -> bool:
+        """Whether it may hold what only another provider says: raw bytes, or a refusal of its own."""
+        if callable(self._replies):
+            return True
+        if isinstance(self._replies, (str, Reply)):
+            each: Iterable[Any] = (self._replies,)
+        else:
+            each = self._replies.values() if isinstance(self._replies, Mapping) else self._replies
+        return any(isinstance(reply, Reply) and (reply.raw is not None or reply.status != 200) for reply in each)
 
     def reply_to(self, request: Request) -> Reply:
         """The reply to a request; to one that the script does not foresee, a refusal that says so."""

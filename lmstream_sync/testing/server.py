@@ -32,6 +32,10 @@ class ScriptedServer(ObservedServer):
     thread and an event loop of its own. A reader that goes away is noticed at once, also
     while the server waits.
 
+    It stands in for other providers too: a reply with `raw=` (the bytes of their own wire
+    format) or with a refusing `status=` is given to a POST on any path, `/v1/messages` or
+    `/api/chat`; `content_type=` says what it is.
+
     Under gevent or eventlet, and where the server must not share the interpreter with what
     is measured, use `ServerProcess`.
 

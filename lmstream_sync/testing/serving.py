@@ -26,6 +26,10 @@ _TURN = 64
 _SHUTDOWN = 0.5
 
 
+#: Where providers take a key: OpenAI and most others, Anthropic, Gemini.
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+
+
 class _CountingServer(web.Server):
     """Counts the connections."""
 
@@ -95,12 +99,15 @@ class Serving:
         if request.method == "POST" and path == "/_release":
             self.stalls.release()
             return _json({})
+        if request.method == "POST" and self.script.speaks_for_others:
+            return await self._complete(request, body, other=True)
         return _json(error_object(404, f"Unknown request URL: {request.method} {request.path}"), 404)
 
-    async def _complete(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def _complete(self, request: web.BaseRequest, body: bytes, *, other: bool = False) -> web.StreamResponse:
+        """Answer a request for a completion; `other`: on another provider's route, in its words."""
         try:
             asked = json.loads(body)
-            if not isinstance(asked.get("messages"), list):
+            if not isinstance(asked, dict) or not (other or isinstance(asked.get("messages"), list)):
                 raise TypeError("messages")
         except (ValueError, TypeError, AttributeError):
             return _json(error_object(400, "We could not parse the JSON body of your request."), 400)
@@ -108,12 +115,15 @@ class Serving:
         heard = Request(asked, headers, request.path)
         number = self._tally.add_request(heard)
         reply = self._refused(headers) or self.script.reply_to(heard)
+        if other and reply.raw is None and reply.status == 200:
+            return _json(error_object(404, f"No raw reply is scripted for {request.method} {request.path}"), 404)
         return await _Answer(self, request, heard, reply, number).give()
 
     def _refused(self, headers: dict[str, str]) -> Reply | None:
         if self._api_key is None:
             return None
-        key = headers.get("authorization", "").removeprefix("Bearer ")
+        given = (headers.get(name, "").removeprefix("Bearer ") for name in _KEY_HEADERS)
+        key = next(filter(None, given), "")
         if key == self._api_key:
             return None
         return Reply(status=401, body=error_object(401, f"Incorrect API key provided: {key}."))

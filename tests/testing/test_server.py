@@ -212,6 +212,33 @@ def test_other_requests_are_answered_as_a_provider_does(method: str, path: str, 
         assert server.request_count == 0
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1beta/models/m:streamGenerateContent?alt=sse", "/api/chat"])
+def test_raw_bytes_and_refusals_stand_in_for_another_provider(path: str) -> None:
+    raw = [b'{"message":{"content":"hel', b'lo"}}\n']
+    refusal = Reply(status=529, body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
+    with ScriptedServer([Reply(raw=raw, content_type="application/x-ndjson"), refusal]) as server:
+        with Client(server, path=path, stream=True) as client:
+            assert client.response.getheader("Content-Type") == "application/x-ndjson"
+            assert client.response.read() == b"".join(raw)
+        with Client(server, path=path, stream=True) as client:
+            assert client.response.status == 529 and client.json() == refusal.body
+        assert [request.path for request in server.requests] == [path.partition("?")[0]] * 2
+
+
+def test_another_providers_route_is_unknown_where_no_raw_reply_is_scripted() -> None:
+    for replies in (TEXT, [TEXT, Reply(raw=[b""])], lambda _: TEXT):
+        with ScriptedServer(replies) as server, Client(server, path="/v1/messages") as client:
+            assert client.response.status == 404 and "/v1/messages" in client.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("header", ["Authorization", "x-api-key", "x-goog-api-key"])
+def test_a_key_is_found_where_each_provider_wants_it(header: str) -> None:
+    with ScriptedServer(TEXT, api_key="right") as server:
+        for key, status in (("right", 200), ("wrong", 401)):
+            with Client(server, headers={header: f"Bearer {key}" if header == "Authorization" else key}) as client:
+                assert client.response.status == status
+
+
 def test_another_key_is_refused_and_echoed_as_providers_do() -> None:
     with ScriptedServer(TEXT, api_key="sk-right") as server:
         with Client(server, headers={"Authorization": "Bearer sk-wrong"}) as client:
