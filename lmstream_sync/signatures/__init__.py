@@ -1,8 +1,10 @@
 """What goes into a predictor and what comes out: signatures, their fields, typed values, records.
 
 `signature` has the class, `spec` and `names` read its string form, `fields` the fields;
-`values` and `notes` turn values and types into text and back; `example` and `prediction`
-are the records. This package knows nothing of adapters and models.
+`values` and `decoded` turn values into text and back, through what `validating` makes of their
+types, and `notes` tells a model of these (`annotations` looks into them); `plain` and `parts`
+take values apart for a prompt; `types` has the library's own types of values; `example` and
+`prediction` are the records. This package knows nothing of adapters and models.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """Types by name: what a word in a signature string means.
 
 Nothing is evaluated. A name is looked up in the caller's `custom_types`, among the types
-listed here, in `typing`, and last among what the calling code itself can see.
+listed here, in `typing`, and last among what the calling code itself can see. A type of the
+library gives way, under its bare name, to a class of the same name in the calling code.
 """
 
 from __future__ import annotations
 
 import datetime
 import decimal
+import importlib
+import itertools
 import sys
 import types
 import typing
@@ -15,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-__all__ = ["is_type", "look_up", "register_type"]
+__all__ = ["is_type", "look_up"]
 
 _BUILTINS: Final = (str, int, float, bool, bytes, complex, list, dict, set, frozenset, tuple, object, type)
 
@@ -36,16 +39,21 @@ _KNOWN: Final[dict[str, Any]] = {
     "uuid.UUID": uuid.UUID,
 }
 
+#: The library's types that are pydantic models, and so are imported when they are first named.
+_LAZY: Final = frozenset({
+    "Audio", "Citations", "Code", "Document", "File", "History", "Image", "Reasoning", "ToolCalls", "Type",
+})  # fmt: skip
+
+#: Types of rooms that this one does not know; they are found under the package's public names.
+_ABOVE: Final = frozenset({"Tool"})
+
 #: How many frames outwards a name is looked for; as far as DSPy looks.
 _FRAMES: Final = 100
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
-
-def register_type(name: str, type_: Any) -> None:
-    """Make a type of the library known by its bare name and as `lms.<name>` or `dspy.<name>`."""
-    for spelling in (name, f"lms.{name}", f"dspy.{name}", f"{_PACKAGE}.{name}"):
-        _KNOWN[spelling] = type_
+#: What may stand before the name of one of the library's types.
+_PREFIXES: Final = ("", "lms.", "dspy.", f"{_PACKAGE}.")
 
 
 def look_up(name: str, custom_types: Mapping[str, Any] | None = None) -> Any:
@@ -58,6 +66,9 @@ def look_up(name: str, custom_types: Mapping[str, Any] | None = None) -> Any:
         return custom_types[name]
     if name in _KNOWN:
         return _KNOWN[name]
+    own = _own_type(name)
+    if own is not None:
+        return own
     first, *rest = name.split(".")
     if not rest and first in typing.__all__:
         return getattr(typing, first)
@@ -74,6 +85,20 @@ def look_up(name: str, custom_types: Mapping[str, Any] | None = None) -> Any:
     if found is LookupError:
         raise LookupError(f"unknown type {name!r}; pass custom_types={{{name!r}: ...}}")
     raise LookupError(f"{name!r} is not a type")
+
+
+def _own_type(name: str) -> Any:
+    """The type of the library that a name stands for, or `None`."""
+    prefix, dot, last = name.rpartition(".")
+    if last not in _LAZY | _ABOVE or f"{prefix}{dot}" not in _PREFIXES:
+        return None
+    if not prefix:
+        for scope in itertools.islice(_scopes_outside(), 2):  # the innermost function and its module
+            if isinstance(scope.get(name), type):
+                return scope[name]
+    if last in _ABOVE:
+        return getattr(sys.modules[_PACKAGE], last)
+    return getattr(importlib.import_module(f"{__package__}.types"), last)
 
 
 def is_type(value: Any) -> bool:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import datetime
 import enum
+import inspect
 import types
 import typing
 from typing import Any, Literal, Union
 
+from lmstream_sync.signatures.annotations import prompt_types, type_name
 from lmstream_sync.signatures.fields import Field
-from lmstream_sync.signatures.values import json_schema
+from lmstream_sync.signatures.validating import json_schema
 
-__all__ = ["field_note", "type_name", "type_note"]
+__all__ = ["field_note", "input_note", "type_name", "type_note"]
 
 _SIMPLE: dict[Any, str] = {
     str: "",
@@ -30,25 +32,6 @@ _SIMPLE: dict[Any, str] = {
 }
 
 
-def type_name(annotation: Any) -> str:
-    """A type as one writes it: `list[str]`, `Literal['a', 'b']`, `int | None`."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is None or annotation is type(None):
-        return "None"
-    if annotation is ...:
-        return "..."
-    if origin is typing.Annotated:
-        return type_name(arguments[0])
-    if origin in (Union, types.UnionType):
-        return " | ".join(type_name(one) for one in arguments)
-    if origin is Literal:
-        return f"Literal[{', '.join(repr(one) for one in arguments)}]"
-    if origin is not None:
-        name = getattr(origin, "__name__", str(origin))
-        return f"{name}[{', '.join(type_name(one) for one in arguments)}]" if arguments else name
-    return getattr(annotation, "__name__", None) or str(annotation).removeprefix("typing.")
-
-
 def type_note(annotation: Any) -> str:
     """What a model must keep to when it writes a value of a type; empty for plain text."""
     if typing.get_origin(annotation) is typing.Annotated:
@@ -62,12 +45,22 @@ def type_note(annotation: Any) -> str:
     if isinstance(annotation, enum.EnumMeta):
         everyone: list[Any] = list(annotation)
         return _choice([str(one.value) for one in everyone])
+    describe = getattr(annotation, "description", None)
+    if inspect.ismethod(describe):  # a class method: a type of the library, or one derived from `Type`
+        told: str = describe()
+        return told if told or getattr(annotation, "reads_text", False) else _schema_note(annotation)
     if typing.get_origin(annotation) is Literal:
         return _choice([str(one) for one in typing.get_args(annotation)])
     try:
         return _SIMPLE[annotation]
     except (KeyError, TypeError):
         return _schema_note(annotation)
+
+
+def input_note(field: Field) -> str:
+    """What is said of the types of the library, and those derived from `Type`, that stand in an input field."""
+    told = dict.fromkeys(one.description() for one in prompt_types(field.annotation))
+    return "; ".join(one for one in told if one)
 
 
 def field_note(field: Field) -> str:

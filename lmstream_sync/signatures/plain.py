@@ -9,10 +9,16 @@ import dataclasses
 import datetime
 import enum
 import os
+import sys
 from collections.abc import Mapping, Set
 from typing import Any
 
-__all__ = ["jsonable", "plain"]
+from lmstream_sync.signatures.parts import not_collecting, parts_being_collected
+
+__all__ = ["formatted", "jsonable", "plain"]
+
+#: The module that has `Type`.
+_TYPES = f"{__package__}.types.base"
 
 
 def plain(value: Any) -> Any:
@@ -29,7 +35,13 @@ def jsonable(value: Any) -> Any:
     """A value out of dicts, lists, strings, numbers, booleans and `None` only.
 
     Enums become their values, dates ISO 8601, sets lists; what has no such form becomes its `str`.
+    A value that has a form of its own for prompts takes that (see `formatted`).
     """
+    if value is None or type(value) in (str, bool, int, float):
+        return value
+    shown = formatted(value)
+    if shown is not None:
+        return shown
     value = _dissolved(value)
     if value is None or type(value) in (str, bool, int, float):
         return value
@@ -47,6 +59,26 @@ def jsonable(value: Any) -> Any:
         if isinstance(value, base):
             return base(value)
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+
+
+def formatted(value: Any) -> str | None:
+    """What the `format` of a `Type` or a tool gives: text, or the word that stands for content parts.
+
+    `None` for every other value, for a `Type` that leaves its form to its fields, and for
+    content parts where no prompt is being written.
+    """
+    if hasattr(type(value), "format_as_litellm_function_call"):
+        return str(value.format())
+    # Where the module was never imported, no value is of that type.
+    base = getattr(sys.modules.get(_TYPES), "Type", None)
+    if base is None or not isinstance(value, base) or type(value).format is base.format:
+        return None
+    parts = parts_being_collected()
+    with not_collecting():  # a `format` may dump the model's fields
+        shown = value.format()
+    if isinstance(shown, str):
+        return shown
+    return parts.hold(shown, type(value).__name__) if parts is not None else None
 
 
 def _key(key: Any) -> str:

@@ -176,7 +176,11 @@ class _TypeReader:
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if outer is Literal:
             return _LITERAL[tuple(self._literal(one) for one in inner)]
-        arguments = tuple(... if _is_ellipsis(one) else self._type(one) for one in inner)
+        if hasattr(outer, "is_streamable") and all(isinstance(one, ast.Constant) for one in inner):
+            # `Code['python']`: a word, not the name of a type.
+            arguments: tuple[Any, ...] = tuple(self._literal(one) for one in inner)
+        else:
+            arguments = tuple(... if _is_ellipsis(one) else self._type(one) for one in inner)
         try:
             return outer[arguments if len(arguments) != 1 else arguments[0]]
         except (TypeError, AttributeError):

@@ -1,7 +1,6 @@
 """Values and their text: what a prompt shows of a value, and what a reply's text means.
 
-A `str` field's text is its value. Other types are read through pydantic, which is loaded
-when the first signature that needs it is made, and so not on the event-loop thread.
+A `str` field's text is its value. Other types are read through pydantic (`validating.py`).
 """
 
 from __future__ import annotations
@@ -9,22 +8,31 @@ from __future__ import annotations
 import ast
 import contextlib
 import enum
-import functools
 import json
 import re
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 from lmstream_sync.errors import SignatureError
+from lmstream_sync.signatures.annotations import is_optional, members, prompt_types, type_name
 from lmstream_sync.signatures.fields import Field
+from lmstream_sync.signatures.parts import parts_being_collected
 from lmstream_sync.signatures.plain import jsonable
+from lmstream_sync.signatures.repairing import repaired
+from lmstream_sync.signatures.validating import json_schema, prepare, validator
 
 __all__ = ["check_inputs", "format_value", "is_optional", "json_schema", "parse_value", "prepare", "text_of"]
 
 #: What models write for "no value".
 _NOTHING = frozenset({"", "null", "none", "n/a"})
+
+#: How much of a text an error shows, in characters.
+_SHOWN = 100
+
+#: What models put round a single word or number, and after it.
+_DRESS = " \t\r\n*_`\"'"
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 _FENCED = re.compile(r"```[\w+-]*[ \t]*\n(.*?)\n?[ \t]*```", re.DOTALL)
 
@@ -40,15 +48,30 @@ def format_value(field: Field | None, value: Any) -> str:
         if len(texts) < 2:
             return texts[0] if texts else "N/A"
         return "\n".join(f"[{number}] {text}" for number, text in enumerate(texts, 1))
+    if field is not None:
+        with contextlib.suppress(ValueError):  # a demo's field may say that it was left out
+            value = _of_its_type(field, value)
     return text_of(value)
 
 
+def _of_its_type(field: Field, value: Any) -> Any:
+    """A value that was given for one of the library's types as one of that type: a URL as an image."""
+    return validator(field.annotation)(value) if prompt_types(field.annotation) else value
+
+
 def text_of(value: Any) -> str:
-    """A value as text: a string as it is, containers and models as JSON, the rest as `str` has it."""
+    """A value as text: a string as it is, containers and models as JSON, the rest as `str` has it.
+
+    Within `collecting_parts` an image and its like are words that stand for content parts.
+    """
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return value
     made = jsonable(value)
-    return json.dumps(made, ensure_ascii=False) if isinstance(made, (dict, list)) else str(made)
+    if not isinstance(made, (dict, list)):
+        return str(made)
+    text = json.dumps(made, ensure_ascii=False)
+    parts = parts_being_collected()
+    return parts.unquoted(text) if parts is not None else text
 
 
 def _quoted(text: str) -> str:
@@ -61,10 +84,12 @@ def _quoted(text: str) -> str:
 def check_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of a call in the signature's order, with defaults filled in.
 
-    An input of an optional type that is left out is `None`.
+    An input of an optional type that is left out is `None`. What is given for one of the
+    library's types becomes one of it (a URL an image, a list of turns a `History`).
 
     Raises:
-        SignatureError: an input is missing or unknown; all such are named.
+        SignatureError: an input is missing or unknown, all such are named; or what was given
+            for one of the library's types is none.
     """
     fields: Mapping[str, Field] = signature.input_fields
     unknown = [name for name in inputs if name not in fields]
@@ -83,6 +108,15 @@ def check_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         wrong = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown)}"] * bool(unknown)
         takes = ", ".join(f"{name}=" for name in fields) or "no inputs"
         raise SignatureError(f"inputs do not fit {signature.signature!r}: {'; '.join(wrong)} (it takes {takes})")
+    complaint = ""
+    for name, field in fields.items():
+        try:
+            checked[name] = _of_its_type(field, checked[name])
+        except ValueError as error:
+            complaint = f"the input {name!r} is no {type_name(field.annotation)}: {error}"
+            break
+    if complaint:
+        raise SignatureError(complaint)
     return checked
 
 
@@ -94,87 +128,77 @@ def parse_value(field: Field | Any, text: str) -> Any:
         text: the text as it stood in the reply, without white space at its ends.
 
     Raises:
-        ValueError: it does not fit the type or a constraint; the message is one line.
+        ValueError: it does not fit the type or a constraint; the message is one line and names
+            the text, the type and what is wrong.
     """
+    try:
+        return _parsed(field, text)
+    except ValueError as error:
+        cause = error.__cause__
+        shown = repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}... ({len(text)} characters)"
+        named = type_name(field.annotation if isinstance(field, Field) else field)
+        complaint = f"{shown} is no {named}: {error}"
+    raise ValueError(complaint) from cause
+
+
+def _parsed(field: Field | Any, text: str) -> Any:
     annotation, constraints = (field.annotation, field.constraints) if isinstance(field, Field) else (field, {})
     if annotation is str and not constraints:
         return text
     if annotation in (Any, object):
         return next(_as_json(text), text)
-    members = _members(annotation)
-    if type(None) in members and text.strip().lower() in _NOTHING:
+    allowed = members(annotation)
+    if type(None) in allowed and text.strip().lower() in _NOTHING:
         return None
-    validate = _validator(annotation, constraints)
-    bare = members - {type(None)}
+    validate = validator(annotation, constraints)
+    bare = allowed - {type(None)}
     if str in bare:
         return _text_or_more(text, bare, validate)
+    if any(getattr(one, "reads_text", False) is True for one in bare):
+        return validate(text)
     chosen = _chosen(bare, text)
     return _first_that_fits(validate, [chosen] if chosen is not None else _readings(text))
 
 
-def prepare(field: Field) -> None:
-    """Load what reading a typed output field will need, now and in this thread.
-
-    Reading happens on the event-loop thread, where nothing is imported.
-    """
-    if field.kind == "output" and (field.annotation is not str or field.constraints):
-        import json_repair  # noqa: F401
-        import pydantic  # noqa: F401
-
-
-def is_optional(annotation: Any) -> bool:
-    """Whether a type allows `None`."""
-    return annotation is None or type(None) in _members(annotation)
-
-
-@functools.lru_cache(maxsize=512)
-def json_schema(annotation: Any) -> str:
-    """The JSON schema of a type as compact JSON; empty where it has none."""
-    import pydantic
-
-    try:
-        return json.dumps(pydantic.TypeAdapter(annotation).json_schema(), ensure_ascii=False)
-    except pydantic.errors.PydanticUserError:
-        return ""
-
-
-def _members(annotation: Any) -> set[Any]:
-    """The types of a union, through `Annotated`; else the type alone."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        annotation = typing.get_args(annotation)[0]
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return set().union(*(_members(one) for one in typing.get_args(annotation)))
-    return {annotation}
-
-
-def _text_or_more(text: str, members: set[Any], validate: Callable[[Any], Any]) -> Any:
+def _text_or_more(text: str, allowed: set[Any], validate: Callable[[Any], Any]) -> Any:
     """The value of a type that text alone satisfies: JSON only where it is plainly meant."""
-    if len(members) > 1 and text[:1] in ("[", "{"):
+    if len(allowed) > 1 and text[:1] in ("[", "{"):
         for made in _as_json(text):
             with contextlib.suppress(ValueError):
                 return validate(made)
     return validate(text)
 
 
-def _chosen(members: set[Any], text: str) -> Any:
-    """The member of an enum or `Literal` that a text names; `None` where it names none."""
+def _chosen(allowed: set[Any], text: str) -> Any:
+    """The member of an enum or `Literal` that a text names; `None` where it names none, or several."""
     word = text.strip()
     spellings = [text, word]
     if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'`":
         spellings.append(word[1:-1])
-    for member in members:
-        named: list[tuple[str, Any]] = []
-        if isinstance(member, enum.EnumMeta):
-            everyone: list[Any] = list(member)
-            named = [(str(one.value), one) for one in everyone] + [(one.name, one) for one in everyone]
-            named += [(f"{member.__name__}.{one.name}", one) for one in everyone]
-        elif typing.get_origin(member) is Literal:
-            named = [(str(one), one) for one in typing.get_args(member)]
-        for spelling in spellings:
-            for name, value in named:
-                if name == spelling:
-                    return value
-    return None
+    spellings.append(_undressed(word))
+    names = [pair for member in allowed for pair in _names(member)]
+    for spelling in spellings:
+        for name, value in names:
+            if name == spelling:
+                return value
+    alike = [value for name, value in names if name.casefold() == spellings[-1].casefold()]
+    return alike[0] if alike and all(value is alike[0] for value in alike) else None
+
+
+def _names(member: Any) -> Iterator[tuple[str, Any]]:
+    """The names of an enum's or a `Literal`'s values, those that a prompt tells first."""
+    if isinstance(member, enum.EnumMeta):
+        everyone: list[Any] = list(member)
+        yield from ((str(one.value), one) for one in everyone)
+        yield from ((one.name, one) for one in everyone)
+        yield from ((f"{member.__name__}.{one.name}", one) for one in everyone)
+    elif typing.get_origin(member) is Literal:
+        yield from ((str(one), one) for one in typing.get_args(member))
+
+
+def _undressed(word: str) -> str:
+    """A word without emphasis, quotes and a full stop: `**Yes.**` is `Yes`."""
+    return word.strip(_DRESS).removesuffix(".").strip(_DRESS)
 
 
 def _readings(text: str) -> Iterator[Any]:
@@ -191,6 +215,11 @@ def _readings(text: str) -> Iterator[Any]:
         yield ast.literal_eval(word)
     if "{" in word or "[" in word:
         yield from _mended(fenced[1] if fenced else word)
+    elif len(word) <= _SHOWN:
+        bare = _undressed(word)
+        yield bare
+        if _GROUPED.fullmatch(bare):
+            yield bare.replace(",", "")
     yield word
 
 
@@ -201,12 +230,9 @@ def _as_json(text: str) -> Iterator[Any]:
 
 def _mended(text: str) -> Iterator[Any]:
     """Text that is nearly JSON, put right: a trailing comma, a comment, prose around it, an end cut off."""
-    import json_repair  # in memory since `prepare`
-
-    with contextlib.suppress(ValueError, RecursionError):
-        made = json_repair.loads(text)
-        if made != "":
-            yield made
+    made = repaired(text)
+    if made != "":
+        yield made
 
 
 def _first_that_fits(validate: Callable[[Any], Any], readings: list[Any] | Iterator[Any]) -> Any:
@@ -217,44 +243,5 @@ def _first_that_fits(validate: Callable[[Any], Any], readings: list[Any] | Itera
             return validate(reading)
         except ValueError as error:
             complaints.append((isinstance(reading, str), error))
-    raise ValueError(str(min(complaints, key=lambda one: one[0])[1]))
-
-
-def _validator(annotation: Any, constraints: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """A function that gives a valid value or raises a `ValueError` of one line."""
-    try:
-        adapter = _cached_adapter(annotation, tuple(constraints.items()))
-    except TypeError:  # something in it has no hash
-        adapter = _adapter(annotation, tuple(constraints.items()))
-    return functools.partial(_validated, adapter)
-
-
-def _adapter(annotation: Any, constraints: tuple[tuple[str, Any], ...]) -> Any:
-    import pydantic  # in memory since `prepare`
-
-    kept: Any = typing.Annotated[annotation, pydantic.Field(**dict(constraints))] if constraints else annotation
-    try:
-        return pydantic.TypeAdapter(kept)
-    except pydantic.errors.PydanticSchemaGenerationError:
-        # A class that pydantic knows nothing of: its instances are valid, which text never is.
-        return pydantic.TypeAdapter(kept, config=pydantic.ConfigDict(arbitrary_types_allowed=True))
-
-
-_cached_adapter = functools.lru_cache(maxsize=512)(_adapter)
-
-
-def _validated(adapter: Any, value: Any) -> Any:
-    import pydantic
-
-    try:
-        return adapter.validate_python(value)
-    except pydantic.ValidationError as error:
-        complaint = _in_one_line(error.errors(include_url=False, include_context=False, include_input=False))
-    raise ValueError(complaint)
-
-
-def _in_one_line(errors: list[Any]) -> str:
-    shown = [
-        ": ".join([*[".".join(str(part) for part in one["loc"])] * bool(one["loc"]), one["msg"]]) for one in errors
-    ]
-    return "; ".join(shown[:3]) + (f" (and {len(shown) - 3} more)" if len(shown) > 3 else "")
+    best = min(complaints, key=lambda one: one[0])[1]
+    raise ValueError(str(best)) from best.__cause__

@@ -88,7 +88,7 @@ def test_names_that_the_caller_sees_and_names_that_are_given() -> None:
     class Local:
         pass
 
-    assert annotations("a: Color -> b: list[Local]") == {"a": Color, "b": list[Local]}
+    assert annotations("a: Color, b: list[Local] -> c") == {"a": Color, "b": list[Local], "c": str}
     assert annotations("a -> b: enum.Enum")["b"] is enum.Enum
     assert annotations("a -> b: Foo, c: str", custom_types={"Foo": int, "str": bytes}) == {
         "a": str,
