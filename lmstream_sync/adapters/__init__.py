@@ -1,14 +1,31 @@
 """How prompts are written and replies are read.
 
 `base` has what every adapter does, `chat` the adapter with `[[ ## field ## ]]` markers,
-`reader` the seam to whoever feeds a reply piece by piece; `markers` and `field_text` are the
-parts that the chat reader is made of. This package knows neither models nor programs.
+`xml_adapter` the one with `<field>` elements, `json_adapter` the one with a JSON object, whose
+schema `json_schema` makes; `reader` is the seam to whoever feeds a reply piece by piece;
+`markers`, `xml_tags`, `xml_field`, `field_text`, `json_scanner`, `json_strings` and `json_source`
+are what their readers are made of. This package knows neither models nor programs.
 """
 
 from __future__ import annotations
 
 from lmstream_sync.adapters.base import Adapter
 from lmstream_sync.adapters.chat import ChatAdapter, ChatReader
+from lmstream_sync.adapters.json_adapter import JSONAdapter
+from lmstream_sync.adapters.json_reader import JSONReader
 from lmstream_sync.adapters.reader import FieldDelta, Finished, Reader
+from lmstream_sync.adapters.xml_adapter import XMLAdapter
+from lmstream_sync.adapters.xml_reader import XMLReader
 
-__all__ = ["Adapter", "ChatAdapter", "ChatReader", "FieldDelta", "Finished", "Reader"]
+__all__ = [
+    "Adapter",
+    "ChatAdapter",
+    "ChatReader",
+    "FieldDelta",
+    "Finished",
+    "JSONAdapter",
+    "JSONReader",
+    "Reader",
+    "XMLAdapter",
+    "XMLReader",
+]

@@ -6,43 +6,80 @@ gives messages, is given text and gives fields.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import typing
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, ClassVar
 
-from lmstream_sync.adapters.reader import Reader
+from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished, Reader
 from lmstream_sync.callbacks import call_hooks
-from lmstream_sync.errors import AdapterParseError
+from lmstream_sync.errors import AdapterParseError, ConfigurationError
+from lmstream_sync.signatures.annotations import members
 from lmstream_sync.signatures.fields import Field
+from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.signature import SignatureMeta
-from lmstream_sync.signatures.values import is_optional, parse_value
+from lmstream_sync.signatures.values import is_optional, parse_value, text_of
 
-__all__ = ["Adapter", "texts_of_absent_fields"]
+__all__ = ["Adapter", "WholeReader", "texts_of_absent_fields"]
 
 
-class Adapter(ABC):
-    """The base of adapters. A new one says how messages are written, how a reply is read, and how it looks.
+class Adapter:
+    """The base of adapters, and what a user's own derives from.
+
+    It says how the prompt is written (`messages`) and how a reply is read: by a `reader`, then
+    fields stream as they come, or by `parse` alone, then each streams whole when the reply is
+    over. Of the two the more derived one counts. `render` is needed for demos and in tests
+    (the fixture `scripted_lm`).
 
     Args:
         callbacks: `BaseCallback` objects that see this adapter's work, besides those of the settings.
+        use_native_function_calling: a signature with `tools: list[Tool]` and an output of
+            type `ToolCalls` asks the model by its own function calling, where it has that;
+            `None`: as the adapter does it by itself.
+        native_response_types: the types of output fields that are taken from what the model
+            gives beside its text, where it does; `None`: `Reasoning` and `Citations`.
     """
 
-    def __init__(self, callbacks: Sequence[Any] | None = None) -> None:
-        self.callbacks: list[Any] = list(callbacks or ())
+    #: What `use_native_function_calling=None` means.
+    calls_functions_natively: ClassVar[bool] = False
 
-    @abstractmethod
+    def __init__(
+        self,
+        callbacks: Sequence[Any] | None = None,
+        use_native_function_calling: bool | None = None,
+        native_response_types: Sequence[type] | None = None,
+    ) -> None:
+        self.callbacks: list[Any] = list(callbacks or ())
+        self.native_response_types = None if native_response_types is None else tuple(native_response_types)
+        self.use_native_function_calling = (
+            self.calls_functions_natively if use_native_function_calling is None else use_native_function_calling
+        )
+
     def messages(
         self, signature: SignatureMeta, demos: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """The prompt as role/content dicts: the system message, demos, the inputs. Called by `format`."""
+        raise self._undefined("messages(self, signature, demos, inputs)")
 
-    @abstractmethod
     def reader(self, signature: SignatureMeta) -> Reader:
         """A fresh reader for one reply."""
+        if type(self).parse is Adapter.parse:
+            raise self._undefined("reader(self, signature), or parse(self, signature, completion)")
+        return WholeReader(self, signature)
 
-    @abstractmethod
     def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """The reply of a model that answers with these values in the form asked for; absent fields are left out."""
+        raise self._undefined("render(self, signature, values)")
+
+    def request_options(self, signature: SignatureMeta) -> Sequence[Mapping[str, Any]]:
+        """Options that help a model to keep to the form (`response_format`), the best first, the last one `{}`.
+
+        The first is sent that the endpoint does not refuse; which it was is remembered.
+        """
+        return ({},)
+
+    def fallback(self) -> Adapter | None:
+        """The adapter that asks once more where a reply does not parse; `None` for no second request."""
+        return None
 
     def format(
         self, signature: SignatureMeta, demos: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]
@@ -59,23 +96,30 @@ class Adapter(ABC):
             written = call.outputs = self.messages(signature, demos, inputs)
             return written
 
-    def values(self, signature: SignatureMeta, fields: Mapping[str, str], completion: str) -> dict[str, Any]:
-        """The values that the texts of a reply's fields stand for, in the signature's order.
+    def new_reader(self, signature: SignatureMeta) -> Reader:
+        """What reads one reply: `reader`, or `parse` where a subclass overrides that later."""
+        return WholeReader(self, signature) if self._parses() else self.reader(signature)
+
+    def values(self, signature: SignatureMeta, finished: Finished, completion: str) -> dict[str, Any]:
+        """The values that a reply's fields stand for, in the signature's order.
 
         A field that is absent takes its default, or `None` where its type allows that; so does one
         of a type other than text that has a default and came empty.
 
         Args:
             signature: says the fields and their types.
-            fields: name → text, as the reader's `finish` gives them.
+            finished: what the reader made of the reply.
             completion: the whole reply, for the error.
 
         Raises:
             AdapterParseError: a field is absent, or its text does not fit its type.
         """
+        if self._parses():
+            told = self.parse(signature, completion) if finished.values is None else finished.values
+            return self._values(signature, completion, told, lambda field: told[field.name])
         watched = {"signature": signature, "completion": completion}
         with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
-            found = call.outputs = self._values(signature, fields, completion)
+            found = call.outputs = self._read(signature, finished, completion)
             return found
 
     def parse(self, signature: SignatureMeta, completion: str) -> dict[str, Any]:
@@ -85,24 +129,53 @@ class Adapter(ABC):
             AdapterParseError: a field is absent, or its text does not fit its type.
         """
         reader = self.reader(signature)
+        if isinstance(reader, WholeReader):
+            raise self._undefined("reader(self, signature), or all of parse")
         reader.feed(completion)
-        return self.values(signature, reader.finish().fields, completion)
+        watched = {"signature": signature, "completion": completion}
+        with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
+            found = call.outputs = self._read(signature, reader.finish(), completion)
+            return found
 
-    def _values(self, signature: SignatureMeta, fields: Mapping[str, str], completion: str) -> dict[str, Any]:
+    def _parses(self) -> bool:
+        """Whether `parse` was overridden, and no later than that `reader`."""
+        for cls in type(self).__mro__:
+            if cls is Adapter or "reader" in vars(cls):
+                return False
+            if "parse" in vars(cls):
+                return True
+        return False
+
+    def _undefined(self, method: str) -> ConfigurationError:
+        return ConfigurationError(f"the adapter {type(self).__name__} does not say how: define {method}")
+
+    def _read(self, signature: SignatureMeta, finished: Finished, completion: str) -> dict[str, Any]:
+        """The values that a reader's texts stand for."""
+        present = {
+            name
+            for name, field in signature.output_fields.items()
+            if finished.fields.get(name)
+            or (name in finished.fields and (field.annotation is str or not field.has_default))
+        }
+        return self._values(signature, completion, present, lambda field: _value(field, finished))
+
+    def _values(
+        self, signature: SignatureMeta, completion: str, present: Container[str], value: Callable[[Field], Any]
+    ) -> dict[str, Any]:
+        """The values of all fields, in order; of those that are absent, their defaults."""
         parsed: dict[str, Any] = {}
         wrong: dict[str, str] = {}
         for name, field in signature.output_fields.items():
-            text = fields.get(name)
-            if text is None or (not text and field.annotation is not str and field.has_default):
+            if name not in present:
                 if not _may_be_absent(field):
                     wrong[name] = f"the reply has no field {name!r}"
                 else:
                     parsed[name] = field.default_value() if field.has_default else None
                 continue
             try:
-                parsed[name] = parse_value(field, text)
+                parsed[name] = value(field)
             except ValueError as error:
-                wrong[name] = f"the field {name!r} does not fit its type: {error}"
+                wrong[name] = f"the field {name!r} does not fit its type {type_name(field.annotation)}: {error}"
         if not wrong:
             return parsed
         adapter = type(self).__name__
@@ -113,6 +186,34 @@ class Adapter(ABC):
             parsed_result=parsed,
             field=next(iter(wrong)),
         )
+
+
+class WholeReader:
+    """Reads a reply by an adapter's `parse`, when it is over: each field comes in one piece.
+
+    Args:
+        adapter: what parses.
+        signature: says the fields.
+    """
+
+    def __init__(self, adapter: Adapter, signature: SignatureMeta) -> None:
+        self._adapter = adapter
+        self._signature = signature
+        self._pieces: list[str] = []
+
+    def feed(self, text: str) -> list[FieldEvent]:
+        """Keep one piece."""
+        self._pieces.append(text)
+        return []
+
+    def finish(self) -> Finished:
+        """Parse; a reply that does not parse gives nothing here, and its error where its values are wanted."""
+        try:
+            values = self._adapter.parse(self._signature, "".join(self._pieces))
+        except AdapterParseError:
+            return Finished([], {})
+        fields = {name: text_of(values[name]) for name in self._signature.output_fields if name in values}
+        return Finished([FieldDelta(name, text, True) for name, text in fields.items()], fields, values)
 
 
 def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str | Callable[[], Any]]:
@@ -126,12 +227,33 @@ def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str | Callable
 
 def _absent_text(field: Field) -> str | Callable[[], Any]:
     if field.default_factory is not None:
-        return field.default_factory if field.annotation in (str, str | None) else ""
+        return field.default_factory if any(map(_may_be_text, members(field.annotation))) else ""
     return field.default if isinstance(field.default, str) else ""
+
+
+def _may_be_text(annotation: Any) -> bool:
+    """Whether values of a type may be strings, which are their own text."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return any(isinstance(one, str) for one in typing.get_args(annotation))
+    return annotation in (Any, object) or (isinstance(annotation, type) and issubclass(annotation, str))
 
 
 def _may_be_absent(field: Field) -> bool:
     return field.has_default or is_optional(field.annotation)
+
+
+def _value(field: Field, finished: Finished) -> Any:
+    """What a reader read of a field, as its type has it; the complaint names the text."""
+    text = finished.fields[field.name]
+    try:
+        if finished.values is not None and field.name in finished.values:
+            from lmstream_sync.signatures.decoded import fit_value
+
+            return fit_value(field, finished.values[field.name])
+        return parse_value(field, text)
+    except ValueError as error:
+        complaint = str(error)
+    raise ValueError(f"{complaint} (its text was {_shortened(text)})")
 
 
 def _shortened(text: str, limit: int = 500) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from lmstream_sync.adapters.base import Adapter, texts_of_absent_fields
 from lmstream_sync.adapters.field_text import FieldText
 from lmstream_sync.adapters.markers import COMPLETED, MarkerScanner, marker
-from lmstream_sync.adapters.reader import FieldDelta, Finished
+from lmstream_sync.adapters.prompts import PromptAdapter
+from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.notes import field_note, type_name
 from lmstream_sync.signatures.signature import SignatureMeta
@@ -19,43 +20,28 @@ from lmstream_sync.signatures.values import format_value
 
 __all__ = ["ChatAdapter", "ChatReader"]
 
-_DEMO_WITH_GAPS = "This example of the task is not complete: some of its fields are left out."
-_LEFT_OUT = "(left out in this example)"
 
-
-class ChatAdapter(Adapter):
+class ChatAdapter(PromptAdapter):
     """Writes prompts with a marker line before each field, and reads replies of the same form.
 
     In a reply a marker counts only at the beginning of a line and only when it names an
     output field that was not there yet, or `completed`; any other is text. White space at
     both ends of a field is dropped; inside, every character stays.
+
+    Args:
+        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        use_json_adapter_fallback: where a reply does not parse, ask once more, by `JSONAdapter`.
     """
 
-    def messages(
-        self, signature: SignatureMeta, demos: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
-        """The system message, the demos as pairs of user and assistant, the inputs.
-
-        A demo that lacks fields comes with a note, before the complete ones; one without any
-        input or without any output says nothing and is left out.
-        """
-        with_gaps: list[dict[str, Any]] = []
-        complete: list[dict[str, Any]] = []
-        for demo in demos:
-            given = {name for name in signature.fields if name in demo and demo[name] is not None}
-            if len(given) == len(signature.fields):
-                complete += self._demo(signature, demo)
-            elif given & signature.input_fields.keys() and given & signature.output_fields.keys():
-                with_gaps += self._demo(signature, demo, gaps=True)
-        return [
-            {"role": "system", "content": self._system(signature)},
-            *with_gaps,
-            *complete,
-            {
-                "role": "user",
-                "content": f"{_sections(signature.input_fields, inputs)}\n\n{_reminder(signature)}".strip(),
-            },
-        ]
+    def __init__(
+        self,
+        callbacks: Sequence[Any] | None = None,
+        use_native_function_calling: bool | None = None,
+        native_response_types: Sequence[type] | None = None,
+        use_json_adapter_fallback: bool = True,
+    ) -> None:
+        super().__init__(callbacks, use_native_function_calling, native_response_types)
+        self.use_json_adapter_fallback = use_json_adapter_fallback
 
     def reader(self, signature: SignatureMeta) -> ChatReader:
         """A fresh reader for one reply."""
@@ -65,33 +51,34 @@ class ChatAdapter(Adapter):
         """The reply of a model that answers with these values; fields without one are left out."""
         return f"{_sections(signature.output_fields, values)}\n\n{marker(COMPLETED)}\n".lstrip("\n")
 
-    def _system(self, signature: SignatureMeta) -> str:
-        parts = []
-        if signature.input_fields:
-            parts.append(f"You are given:\n{_listed(signature.input_fields)}")
-        parts.append(f"You answer with:\n{_listed(signature.output_fields)}")
-        form = [
-            f"{marker(name)}\n{_placeholder(field)}"
-            for name, field in [*signature.input_fields.items(), *signature.output_fields.items()]
-        ]
-        parts.append(
+    def form(self, signature: SignatureMeta) -> str:
+        """Every field under its marker, and the last one."""
+        fields = [f"{marker(name)}\n{_placeholder(field)}" for name, field in signature.fields.items()]
+        return (
             "Each field, given or answered, stands under its own marker line, in exactly this form:\n\n"
-            + "\n\n".join([*form, marker(COMPLETED)])
+            + "\n\n".join([*fields, marker(COMPLETED)])
         )
-        parts.append(f"Your task:\n{signature.instructions}")
-        return "\n\n".join(parts)
 
-    def _demo(self, signature: SignatureMeta, demo: Mapping[str, Any], gaps: bool = False) -> list[dict[str, Any]]:
-        """A demo as a question and its answer."""
-        question = _sections(signature.input_fields, demo)
-        answers = {
-            name: demo[name] if name in demo and demo[name] is not None else _LEFT_OUT
-            for name in signature.output_fields
-        }
-        return [
-            {"role": "user", "content": f"{_DEMO_WITH_GAPS}\n\n{question}" if gaps else question},
-            {"role": "assistant", "content": self.render(signature, answers)},
-        ]
+    def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
+        """Each input that has a value under its marker."""
+        return _sections(signature.input_fields, values)
+
+    def reminder(self, signature: SignatureMeta) -> str:
+        """The markers in their order."""
+        order = ", then ".join(
+            f"`{marker(name)}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+            for name, field in signature.output_fields.items()
+        )
+        return f"Now answer: {order}, each with its value below it, and `{marker(COMPLETED)}` as the last line."
+
+    def fallback(self) -> Adapter | None:
+        """`JSONAdapter`, unless that was switched off."""
+        if not self.use_json_adapter_fallback:
+            return None
+        # Here, as most programs never need it, and what it imports is not for the event loop.
+        from lmstream_sync.adapters.json_adapter import JSONAdapter
+
+        return JSONAdapter(self.callbacks, self.use_native_function_calling, self.native_response_types)
 
 
 def _sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
@@ -101,32 +88,10 @@ def _sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
     )
 
 
-def _listed(fields: Mapping[str, Field]) -> str:
-    """The fields as a numbered list, with type, meaning and constraints."""
-    lines = []
-    for number, (name, field) in enumerate(fields.items(), 1):
-        line = f"{number}. `{name}` ({type_name(field.annotation)})"
-        if field.desc:
-            line += f": {field.desc}"
-        if notes := field.constraint_notes():
-            line += f" [{', '.join(notes)}]"
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def _placeholder(field: Field) -> str:
     """What stands for a field's value where the form is shown."""
     note = field_note(field) if field.kind == "output" else ""
     return f"{{{field.name}}}" + (f"    # {note}" if note else "")
-
-
-def _reminder(signature: SignatureMeta) -> str:
-    """The form once more, at the end of the prompt, where models heed it best."""
-    order = ", then ".join(
-        f"`{marker(name)}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
-        for name, field in signature.output_fields.items()
-    )
-    return f"Now answer: {order}, each with its value below it, and `{marker(COMPLETED)}` as the last line."
 
 
 class ChatReader:
@@ -146,9 +111,9 @@ class ChatReader:
         self._open: FieldText | None = None
         self._fields: dict[str, str] = {}
 
-    def feed(self, text: str) -> list[FieldDelta]:
+    def feed(self, text: str) -> list[FieldEvent]:
         """Take one piece; give at most one delta for each field that it touches."""
-        deltas: list[FieldDelta] = []
+        deltas: list[FieldEvent] = []
         begin = 0
         for found in self._scanner.scan(text):
             # A marker that began in an earlier piece leaves nothing of this one to the field.
@@ -163,7 +128,7 @@ class ChatReader:
 
     def finish(self) -> Finished:
         """The reply is over: a marker that is not complete is text; absent fields get their one delta."""
-        deltas: list[FieldDelta] = []
+        deltas: list[FieldEvent] = []
         self._close("", deltas)
         for name in self._unseen:
             if name in self._absent:
@@ -185,7 +150,7 @@ class ChatReader:
             if name != COMPLETED:
                 self._scanner.drop(name)
 
-    def _close(self, rest: str | None, deltas: list[FieldDelta]) -> None:
+    def _close(self, rest: str | None, deltas: list[FieldEvent]) -> None:
         """The open field ends, after the rest of its text where some is in this piece."""
         field, self._open = self._open, None
         if field is not None:

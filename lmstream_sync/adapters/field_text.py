@@ -38,7 +38,8 @@ class FieldText:
         Args:
             piece: what came, any white space included.
             partial: the end of all text so far that may yet become a marker. It never
-                begins with white space, and it may have begun in an earlier piece.
+                begins with white space, and it may have begun in an earlier piece. Where it
+                stood for something else than itself, `retract` it.
         """
         if not self._length:
             piece = piece.lstrip()
@@ -56,6 +57,21 @@ class FieldText:
         while self._waiting and self._waiting[0][0] <= self._sure:
             going.append(self._waiting.popleft()[1])
         return self._give("".join(going))
+
+    def settle(self, length: int) -> None:
+        """So much of the last `partial`'s beginning is text after all, and does not end with white space."""
+        self._sure = self._length - len(self._partial) + length
+        self._partial = self._partial[length:]
+
+    def retract(self) -> None:
+        """What the last `partial` began is no text: take it back. It was never given."""
+        surplus, self._partial = len(self._partial), ""
+        self._length -= surplus
+        while surplus:
+            end, piece = self._waiting.pop()
+            if len(piece) > surplus:
+                self._waiting.append((end - surplus, piece[:-surplus]))
+            surplus -= min(surplus, len(piece))
 
     def close(self) -> str:
         """The field has ended: give the rest of it, without the white space at its end."""

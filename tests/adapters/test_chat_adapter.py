@@ -111,7 +111,7 @@ def test_a_text_made_for_an_absent_field_is_made_once() -> None:
     reader = ADAPTER.reader(Made)
     finished = reader.finish()
     assert finished.deltas == [("answer", "first", True)]
-    assert ADAPTER.values(Made, finished.fields, "") == {"answer": "first"}
+    assert ADAPTER.values(Made, finished, "") == {"answer": "first"}
 
 
 def test_absent_fields_take_their_default() -> None:

@@ -227,7 +227,7 @@ def test_a_field_that_the_reply_may_lack_gets_one_delta_at_the_end() -> None:
 def test_a_field_that_must_be_there_gets_none() -> None:
     reader = ChatReader(["answer", "b"])
     assert reader.feed("[[ ## answer ## ]]\nyes\n[[ ## completed ## ]]") == [("answer", "yes", True)]
-    assert reader.finish() == ([], {"answer": "yes"})
+    assert reader.finish() == ([], {"answer": "yes"}, None)
 
 
 def test_an_output_field_may_be_named_completed() -> None:

@@ -1,0 +1,141 @@
+"""The JSON adapter: a reply is one JSON object with the output fields as keys.
+
+Where the endpoint has structured output, the signature's JSON schema is sent along. The
+wording of the prompt is ours.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, Literal, Union
+
+from lmstream_sync.adapters.base import texts_of_absent_fields
+from lmstream_sync.adapters.json_reader import JSONReader
+from lmstream_sync.adapters.json_schema import response_schema, schema_name
+from lmstream_sync.adapters.markers import marker
+from lmstream_sync.adapters.prompts import PromptAdapter
+from lmstream_sync.signatures.annotations import members
+from lmstream_sync.signatures.notes import type_name, type_note
+from lmstream_sync.signatures.plain import jsonable
+from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.values import format_value
+
+__all__ = ["JSONAdapter"]
+
+_SIMPLE: Final[dict[Any, str]] = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    None: "null",
+    type(None): "null",
+}
+
+
+class JSONAdapter(PromptAdapter):
+    """Asks for a JSON object with the output fields as keys, and reads such replies.
+
+    A string's text is its characters, exactly; any other value's text is its JSON as it
+    stands. What is nearly JSON is repaired when the reply is over. See `JSONReader`.
+
+    Args:
+        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+    """
+
+    calls_functions_natively: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        callbacks: Sequence[Any] | None = None,
+        use_native_function_calling: bool | None = None,
+        native_response_types: Sequence[type] | None = None,
+    ) -> None:
+        super().__init__(callbacks, use_native_function_calling, native_response_types)
+        # Any reply may need it, and replies are read on the event-loop thread, where nothing is imported.
+        import json_repair  # noqa: F401
+
+    def reader(self, signature: SignatureMeta) -> JSONReader:
+        """A fresh reader for one reply."""
+        fields = signature.output_fields
+        texts = [name for name, field in fields.items() if members(field.annotation) - {type(None)} == {str}]
+        return JSONReader(fields, texts_of_absent_fields(signature), texts)
+
+    def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
+        """The reply of a model that answers with these values; fields without one are left out."""
+        given = {name: jsonable(values[name]) for name in signature.output_fields if name in values}
+        return json.dumps(given, ensure_ascii=False, indent=2)
+
+    def request_options(self, signature: SignatureMeta) -> Sequence[Mapping[str, Any]]:
+        """The schema of the reply where structured output can express it, then any JSON object, then nothing."""
+        steps: list[Mapping[str, Any]] = [{"response_format": {"type": "json_object"}}, {}]
+        schema = response_schema(signature)
+        if schema is not None:
+            described = {"name": schema_name(signature), "schema": schema, "strict": True}
+            steps.insert(0, {"response_format": {"type": "json_schema", "json_schema": described}})
+        return steps
+
+    def form(self, signature: SignatureMeta) -> str:
+        """Inputs under their markers, and the object with its keys."""
+        parts = []
+        if signature.input_fields:
+            inputs = [f"{marker(name)}\n{{{name}}}" for name in signature.input_fields]
+            parts.append("\n\n".join(["What you are given stands under marker lines, in this form:", *inputs]))
+        keys = ",\n".join(f"  {json.dumps(name, ensure_ascii=False)}: ..." for name in signature.output_fields)
+        notes = "\n".join(
+            f"- `{name}`: {'; '.join([_note(field.annotation), *field.constraint_notes()])}"
+            for name, field in signature.output_fields.items()
+        )
+        parts.append(
+            "You answer with one JSON object with these keys, in this order, and nothing before or after it:\n\n"
+            f"{{\n{keys}\n}}\n\nTheir values:\n{notes}"
+        )
+        return "\n\n".join(parts)
+
+    def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
+        """Each input that has a value under its marker."""
+        return "\n\n".join(
+            f"{marker(name)}\n{format_value(field, values[name])}"
+            for name, field in signature.input_fields.items()
+            if name in values
+        )
+
+    def reminder(self, signature: SignatureMeta) -> str:
+        """The keys in their order."""
+        keys = ", then ".join(
+            f"`{name}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+            for name, field in signature.output_fields.items()
+        )
+        return f"Now answer with a JSON object and nothing else. Its keys: {keys}."
+
+
+def _note(annotation: Any) -> str:
+    """What a model must keep to when it writes a value of a type as JSON."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _note(arguments[0])
+    if origin in (Union, types.UnionType):
+        others = [one for one in arguments if one is not type(None)]
+        if len(others) == 1:
+            return f"{_note(others[0])}; or null where there is none"
+    if isinstance(annotation, enum.EnumMeta):
+        everyone: list[Any] = list(annotation)
+        return _choice([one.value for one in everyone])
+    if origin is Literal:
+        return _choice(list(arguments))
+    try:
+        if annotation in _SIMPLE:
+            return _SIMPLE[annotation]
+    except TypeError:  # it has no hash
+        pass
+    note = type_note(annotation)
+    if getattr(annotation, "reads_text", False) is True:
+        return f"a string: {note}" if note else "a string"
+    return note or "any JSON value"
+
+
+def _choice(values: Sequence[Any]) -> str:
+    return f"exactly one of these: {', '.join(json.dumps(jsonable(value), ensure_ascii=False) for value in values)}"

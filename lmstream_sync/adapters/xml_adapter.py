@@ -1,0 +1,121 @@
+"""The XML adapter: each field in an element of its own name, `<answer>...</answer>`.
+
+The form is DSPy's; the wording of the prompt is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmstream_sync.adapters.base import Adapter, texts_of_absent_fields
+from lmstream_sync.adapters.prompts import PromptAdapter
+from lmstream_sync.adapters.xml_field import REFERENCE, SECTION
+from lmstream_sync.adapters.xml_reader import XMLReader
+from lmstream_sync.signatures.fields import Field
+from lmstream_sync.signatures.notes import field_note, type_name
+from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.values import format_value
+
+__all__ = ["XMLAdapter"]
+
+_REFERENCE = re.compile(REFERENCE)
+
+
+class XMLAdapter(PromptAdapter):
+    """Writes prompts with each field in an element of its own name, and reads replies of the same form.
+
+    In a reply a field opens with its first opening tag (attributes are allowed) that stands in
+    no other field, and ends with its own closing tag, by nothing else. Within, `&lt;` `&gt;`
+    `&amp;` `&quot;` `&apos;` and `&#65;` `&#x41;` are read, other entities, tags, bare `<` and
+    `&` are text; a CDATA section is read where the field begins with it. White space at both
+    ends of a field is dropped; inside, every character stays, line ends too.
+
+    Args:
+        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        use_json_adapter_fallback: where a reply does not parse, ask once more, by `JSONAdapter`.
+    """
+
+    def __init__(
+        self,
+        callbacks: Sequence[Any] | None = None,
+        use_native_function_calling: bool | None = None,
+        native_response_types: Sequence[type] | None = None,
+        use_json_adapter_fallback: bool = True,
+    ) -> None:
+        super().__init__(callbacks, use_native_function_calling, native_response_types)
+        self.use_json_adapter_fallback = use_json_adapter_fallback
+
+    def reader(self, signature: SignatureMeta) -> XMLReader:
+        """A fresh reader for one reply."""
+        return XMLReader(signature.output_fields, texts_of_absent_fields(signature))
+
+    def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
+        """The reply of a model that answers with these values; fields without one are left out.
+
+        Text stands as it is, code stays readable: only what would be read as something else
+        (the field's own closing tag, an entity, a CDATA section) is escaped.
+        """
+        return "\n\n".join(
+            _element(name, _escaped(name, format_value(field, values[name])))
+            for name, field in signature.output_fields.items()
+            if name in values
+        )
+
+    def form(self, signature: SignatureMeta) -> str:
+        """Every field in its element."""
+        fields = [_element(name, _placeholder(field)) for name, field in signature.fields.items()]
+        return (
+            "Each field, given or answered, stands between an opening and a closing tag of its name, "
+            "in exactly this form:\n\n" + "\n\n".join(fields) + "\n\nText stands there as it is. Only where a value "
+            "holds the closing tag of its own field, or something like `&lt;` that is meant as it stands, write "
+            "`&lt;` for its `<` and `&amp;` for its `&`."
+        )
+
+    def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
+        """Each input that has a value in its element, as it is but for that element's closing tag."""
+        return "\n\n".join(
+            _element(name, _without_closing_tag(name, format_value(field, values[name])))
+            for name, field in signature.input_fields.items()
+            if name in values
+        )
+
+    def reminder(self, signature: SignatureMeta) -> str:
+        """The tags in their order."""
+        order = ", then ".join(
+            f"`<{name}>`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+            for name, field in signature.output_fields.items()
+        )
+        last = next(reversed(signature.output_fields), "")
+        return f"Now answer: {order}, each closed by its own closing tag, the last one by `</{last}>`."
+
+    def fallback(self) -> Adapter | None:
+        """`JSONAdapter`, unless that was switched off."""
+        if not self.use_json_adapter_fallback:
+            return None
+        # Here, as most programs never need it, and what it imports is not for the event loop.
+        from lmstream_sync.adapters.json_adapter import JSONAdapter
+
+        return JSONAdapter(self.callbacks, self.use_native_function_calling, self.native_response_types)
+
+
+def _element(name: str, content: str) -> str:
+    return f"<{name}>\n{content}\n</{name}>"
+
+
+def _placeholder(field: Field) -> str:
+    """What stands for a field's value where the form is shown."""
+    note = field_note(field) if field.kind == "output" else ""
+    return f"{{{field.name}}}" + (f"    # {note}" if note else "")
+
+
+def _escaped(name: str, text: str) -> str:
+    """A value so that `XMLReader` reads it as it is."""
+    text = _without_closing_tag(name, _REFERENCE.sub(lambda found: f"&amp;{found[0][1:]}", text))
+    begin = len(text) - len(text.lstrip())
+    return f"{text[:begin]}&lt;{text[begin + 1 :]}" if text.startswith(SECTION, begin) else text
+
+
+def _without_closing_tag(name: str, text: str) -> str:
+    return re.sub(rf"<(?=/{re.escape(name)}[ \t\r\n]*>)", "&lt;", text)
