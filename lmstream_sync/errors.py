@@ -152,6 +152,7 @@ class AdapterParseError(LMStreamError):
         lm_response: the whole reply, as it came.
         parsed_result: field → what could be read of it.
         field: the field at fault, where it is one.
+        refusal: what the model said where it refused to answer, else `None`.
     """
 
     def __init__(
@@ -162,8 +163,10 @@ class AdapterParseError(LMStreamError):
         lm_response: str = "",
         parsed_result: dict[str, Any] | None = None,
         field: str | None = None,
+        refusal: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.refusal = refusal
         self.adapter_name = adapter_name
         self.lm_response = lm_response
         self.parsed_result = parsed_result or {}

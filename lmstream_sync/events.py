@@ -7,9 +7,9 @@ nothing of the rest of the library.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["StatusMessage", "StreamResponse", "StreamRestart"]
+__all__ = ["ManyResult", "MergedEvent", "StatusMessage", "StreamResponse", "StreamRestart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,9 @@ class StreamResponse:
         predict_name: the predictor's name, as `Module.named_predictors()` says
             (`"self"` for a bare predictor).
         signature_field_name: the output field.
-        chunk: the piece, text as it stands in the field's final value.
+        chunk: the piece: text as it stands in the field's final value, or, as the listener's
+            granularity says, an item of a list or the partial value; of a type that streams in
+            pieces of its own, an instance of it.
         is_last_chunk: true for exactly one chunk of each run of the field, its last.
     """
 
@@ -30,7 +32,7 @@ class StreamResponse:
     is_last_chunk: bool
 
     def json(self) -> dict[str, Any]:
-        """The event as a dict of plain values."""
+        """The event as a dict, its chunk as it is: `streaming_response` writes models and dates as JSON."""
         return {
             "predict_name": self.predict_name,
             "signature_field_name": self.signature_field_name,
@@ -84,3 +86,27 @@ class StatusMessage:
     inputs: dict[str, Any] | None = field(default=None, repr=False)
     outputs: Any = field(default=None, repr=False)
     error: BaseException | None = None
+
+
+class MergedEvent(NamedTuple):
+    """An event of one of the streams that `merge` reads: `name, event = ...`.
+
+    Attributes:
+        name: that of the stream.
+        event: the event; with `on_error="yield"` also the exception that ended the stream.
+    """
+
+    name: str
+    event: Any
+
+
+class ManyResult(NamedTuple):
+    """What became of one input of `run_many`: `index, result = ...`.
+
+    Attributes:
+        index: the input's place, from 0.
+        result: what the program returned, or the exception it raised.
+    """
+
+    index: int  # type: ignore[assignment]  # in place of `tuple.index`
+    result: Any

@@ -85,6 +85,8 @@ class Call:
         self.done = threading.Event()
         self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
         self.busy_with: dict[object, str] = {}
+        #: Whether `emit` may send to the reader; where not, a call round this one gets it.
+        self.takes_events = True
         self._make: Callable[[Call], Awaitable[Any]] | None = make
         self._task: asyncio.Task[None] | None = None
         self._ok = False
@@ -264,6 +266,11 @@ class Call:
         # Whatever ended this call: the streams that its program reads have lost their reader.
         for child in list(self._children):
             child.stop("left")
+
+    @property
+    def children(self) -> list[Call]:
+        """The calls made inside this one that still run."""
+        return list(self._children)
 
     def run_sub_task(self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
         """Run what a worker of this call asked for; it is stopped with the call."""

@@ -28,16 +28,25 @@ class ChannelEnded(Exception):
 class _BatchQueue(janus.Queue[Any]):
     """A janus queue whose items are put and taken by the batch, and counted one by one."""
 
+    #: How many items were ever put; written on the loop.
+    arrived = 0
+    #: How many items the next get takes at most; written by the reader.
+    most: int | None = None
+
     def _put(self, item: deque[Any]) -> None:
         room = self._maxsize - len(self._queue) if self._maxsize else len(item)
-        for _ in range(min(room, len(item))):
+        moved = min(room, len(item))
+        for _ in range(moved):
             self._queue.append(item.popleft())
+        self.arrived += moved
 
     def lift_bound(self) -> None:
         """Take whatever comes from now on: what is put last was already in memory."""
         self._maxsize = 0
 
     def _get(self) -> list[Any]:
+        if self.most is not None and self.most < len(self._queue):
+            return [self._queue.popleft() for _ in range(self.most)]
         taken = list(self._queue)
         self._queue.clear()
         return taken
@@ -135,24 +144,37 @@ class Channel:
             raise ChannelEnded from None
         return taken
 
-    def take_now(self) -> list[Any]:
-        """All events that are there, without waiting.
+    def take_now(self, most: int | None = None) -> list[Any]:
+        """All events that are there, or the first `most` of them, without waiting.
 
         Raises:
             ChannelEnded: nothing is there and nothing more comes.
         """
+        self._queue.most = most
         try:
             taken: list[Any] = self._queue.sync_q.get_nowait()
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
             raise ChannelEnded from None
+        finally:
+            self._queue.most = None
         return taken
 
     @property
+    def arrived(self) -> int:
+        """How many events ever found room; for the waker, which is called after each push."""
+        return self._queue.arrived
+
+    @property
     def unread(self) -> bool:
-        """Whether there are events to take; looks without a lock, for a signal handler's `close()`."""
-        return self._queue.async_q.qsize() > 0
+        """Whether there are events to take."""
+        return self.waiting > 0
+
+    @property
+    def waiting(self) -> int:
+        """How many events there are to take; looks without a lock, for a signal handler's `close()`."""
+        return self._queue.async_q.qsize()
 
     @property
     def ready(self) -> bool:

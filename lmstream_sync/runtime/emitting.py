@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from lmstream_sync.runtime.call import Own, current_call
+from lmstream_sync.runtime.call import Call, Own, current_call
 from lmstream_sync.runtime.crossing import arun, run_in_call
 from lmstream_sync.runtime.loop import on_loop_thread
 
@@ -23,8 +23,8 @@ def emit(value: Any) -> None:
             `await lms.aemit(...)` waits for it.
         Stopped: the reader has gone.
     """
-    call = current_call.get()
-    if call is None or call.channel is None:
+    call = _receiver()
+    if call is None:
         return
     call.check_stopped()
     if on_loop_thread():
@@ -35,8 +35,16 @@ def emit(value: Any) -> None:
 
 async def aemit(value: Any) -> None:
     """`emit` for asynchronous code: waits for room on every loop."""
-    call = current_call.get()
-    if call is None or call.channel is None:
+    call = _receiver()
+    if call is None:
         return
     call.check_stopped()
     await arun(partial(call.put, (Own(value),), output=False))
+
+
+def _receiver() -> Call | None:
+    """The nearest call round this code whose reader takes events of the program's own."""
+    call = current_call.get()
+    while call is not None and (call.channel is None or not call.takes_events):
+        call = call.parent
+    return call

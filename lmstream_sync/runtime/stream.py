@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections import deque
 from typing import Any, Literal
 
@@ -47,6 +48,8 @@ class EventStream(OpenCall):
         self._turn = threading.Lock()
         self._gave_up = False
         self._raised = False
+        #: What reads this stream in place of its holder (`merge`), while that lives.
+        self._read_by: weakref.ref[EventStream] | None = None
         call.start()
 
     # Reading.
@@ -74,7 +77,9 @@ class EventStream(OpenCall):
             if reader_of is not None:
                 reader_of.check_stopped()
             batch = self._batch
-            if not batch:
+            if batch:
+                self._feed()
+            else:
                 self._fill(until)
             while batch:
                 self._channel.read_at = time.monotonic()
@@ -91,6 +96,13 @@ class EventStream(OpenCall):
     def _begin_turn(self) -> None:
         if not self._turn.acquire(False):
             raise StreamError("another thread or task is reading this stream; give each reader a stream of its own")
+        reader = self._read_by() if self._read_by is not None else None
+        if reader is not None:
+            self._turn.release()
+            raise StreamError(f"this stream is read through {reader!r}; read that one")
+
+    def _feed(self) -> None:
+        """In the reader's thread, before it takes events: for a subclass that brings its program something."""
 
     def _fill(self, until: float | None) -> None:
         """Bring what is there, waiting for it; leaves the batch as it is when the end is reached."""
@@ -103,6 +115,7 @@ class EventStream(OpenCall):
         while True:
             if reader_of is not None:
                 reader_of.check_stopped()
+            self._feed()
             try:
                 taken = self._take(watch)
             except ChannelEnded:
@@ -138,8 +151,11 @@ class EventStream(OpenCall):
         try:
             self._check_closed()
             batch = self._batch
-            if not batch and not self._ended and not self._gave_up:
+            if batch:
+                self._feed()
+            elif not self._ended and not self._gave_up:
                 check_process(self._call)
+                self._feed()
                 try:
                     taken = self._channel.take_now()
                 except ChannelEnded:
@@ -234,7 +250,7 @@ class EventStream(OpenCall):
                 batch = self._batch
                 for item in list(batch)[looked:]:
                     shown = self._shown(item)
-                    if shown is not NOTHING and (until == "event" or _is_output(item)):
+                    if shown is not NOTHING and (until == "event" or self._is_output(item)):
                         return shown
                 looked = len(batch)
                 if looked >= self._channel.queue_size:
@@ -286,12 +302,12 @@ class EventStream(OpenCall):
             self._raise_error()
         return self._call.result
 
+    def _is_output(self, item: Any) -> bool:
+        """Whether `peek("output")` looks for an item like this."""
+        return type(item) is not Own and not isinstance(item, StatusMessage)
+
     def __enter__(self) -> EventStream:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def _is_output(item: Any) -> bool:
-    return type(item) is not Own and not isinstance(item, StatusMessage)
