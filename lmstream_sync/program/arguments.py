@@ -6,12 +6,18 @@ loaded when the first tool with a typed argument is made, so not on the event-lo
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import json
 import re
+import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from lmstream_sync.program.schemas import inlined
 
 __all__ = ["Argument", "arguments_of", "unwrapped"]
 
@@ -42,12 +48,14 @@ class Argument:
 
         try:
             self._adapter = pydantic.TypeAdapter(annotation)
-            self.schema = self._adapter.json_schema()
+            self.schema = inlined(self._adapter.json_schema())
         except pydantic.errors.PydanticUserError:
             pass  # a class that pydantic knows nothing of: any value may be meant
 
     def fit(self, value: Any) -> Any:
-        """The value as the type has it: `"5"` for an `int` is 5.
+        """The value as the type has it: `"5"` for an `int` is 5, a dict for a model is that model.
+
+        Text that holds JSON does for an object or a list, as models often send it.
 
         Raises:
             ValueError: it does not fit; the message is one line.
@@ -60,8 +68,19 @@ class Argument:
             return self._adapter.validate_python(value)
         except pydantic.ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+            with contextlib.suppress(ValueError, RecursionError):
+                return self._adapter.validate_python(json.loads(value))
         places = ((".".join(str(part) for part in one["loc"]), one["msg"]) for one in wrong)
         raise ValueError("; ".join(f"{place}: {message}" if place else message for place, message in places))
+
+    def tell_default(self, default: Any) -> None:
+        """Put a default into the schema, where JSON can write it."""
+        if self._adapter is not None and not _is_plain(default):
+            with contextlib.suppress(Exception):  # a value that its own type does not allow
+                default = self._adapter.dump_python(default, mode="json", warnings=False)
+        if _is_plain(default):
+            self.schema["default"] = default
 
 
 def arguments_of(func: Callable[..., Any], types: Mapping[str, Any]) -> dict[str, Argument]:
@@ -82,9 +101,10 @@ def arguments_of(func: Callable[..., Any], types: Mapping[str, Any]) -> dict[str
         if parameter.kind in _UNNAMED:
             continue
         name = parameter.name
-        argument = found[name] = Argument(hints.get(name, Any))
-        if parameter.default is not parameter.empty and _is_plain(parameter.default):
-            argument.schema["default"] = parameter.default
+        own = Any if parameter.annotation is parameter.empty else parameter.annotation
+        argument = found[name] = Argument(hints.get(name, Any if isinstance(own, str) else own))
+        if parameter.default is not parameter.empty:
+            argument.tell_default(parameter.default)
         if name in described:
             argument.schema.setdefault("description", described[name])
     return found
@@ -102,10 +122,30 @@ def unwrapped(func: Callable[..., Any]) -> Callable[..., Any]:
 
 def _hints(func: Callable[..., Any]) -> dict[str, Any]:
     target = unwrapped(func)
-    try:
-        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    except (NameError, TypeError):  # a name that only a type checker sees; a builtin
-        return {}
+    bearer = target.__init__ if inspect.isclass(target) else target
+    with contextlib.suppress(NameError, TypeError):  # a name that this module does not have; a builtin
+        return typing.get_type_hints(bearer, include_extras=True)
+    written: Mapping[str, Any] = getattr(bearer, "__annotations__", None) or {}
+    scope = {**getattr(inspect.unwrap(bearer), "__globals__", {}), **_names_around(bearer)}
+    hints: dict[str, Any] = {}
+    for name, annotation in written.items():
+        holder = types.SimpleNamespace(__annotations__={name: annotation})
+        with contextlib.suppress(Exception):  # a name that only a type checker sees
+            hints.update(typing.get_type_hints(holder, scope, include_extras=True))
+    return hints
+
+
+def _names_around(func: Any) -> dict[str, Any]:
+    """The names of the functions in which a function was written, as far as they still run: types made there."""
+    inside = getattr(func, "__qualname__", "").split(".<locals>.")[:-1]
+    found: dict[str, Any] = {}
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and inside:
+        if frame.f_code.co_name == inside[-1].rpartition(".")[2]:
+            found = {**frame.f_locals, **found}
+            inside.pop()
+        frame = frame.f_back
+    return found
 
 
 def _descriptions(func: Callable[..., Any]) -> dict[str, str]:

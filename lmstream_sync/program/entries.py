@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
 
-from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.callbacks import call_hooks, put_back
 from lmstream_sync.lm.usage import UsageTally, current_tally
 from lmstream_sync.runtime.clocks import touch
 from lmstream_sync.settings import settings
@@ -76,7 +76,7 @@ def begun() -> Iterator[None]:
     try:
         yield
     finally:
-        _entered.reset(token)
+        put_back(_entered, token)
 
 
 @contextmanager
@@ -98,8 +98,8 @@ def _one_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ite
             yield gives
     finally:
         touch()
-        _entered.reset(entered)
-        current_tally.reset(tallies)
+        put_back(_entered, entered)
+        put_back(current_tally, tallies)
 
 
 def _account(prediction: Prediction, tally: UsageTally) -> None:

@@ -13,7 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lmstream_sync.errors import ConfigurationError, SignatureError
+from lmstream_sync.program.batch import batch
 from lmstream_sync.program.entries import FOUR, announced, begun, nearest
+from lmstream_sync.program.saving import Saved
 from lmstream_sync.program.tree import replaced, walk
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.workers import in_worker
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 
     from lmstream_sync.callbacks import BaseCallback
     from lmstream_sync.lm.model import LM
+    from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["Module", "Predictor", "prefers_async"]
 
 
-class Module:
+class Module(Saved):
     """A program: write `forward`, or `aforward` where you await.
 
         class Brief(lms.Module):
@@ -144,6 +147,57 @@ class Module:
         else:
             return
         raise SignatureError(complaint)
+
+    def batch(
+        self,
+        examples: Sequence[Any],
+        num_threads: int | None = None,
+        max_errors: int | None = None,
+        return_failed_examples: bool = False,
+        provide_traceback: bool | None = None,
+        disable_progress_bar: bool = False,
+        timeout: Timeout | float | None = None,
+        straggler_limit: int = 3,
+    ) -> Any:
+        """Call the program once for each example, many at a time, and wait for all.
+
+        Nothing takes a thread that awaits: asynchronous programs (every built-in one) run on
+        the event loop, a synchronous `forward` in a worker while it runs. On a terminal a
+        progress bar shows on standard error where `rich` is installed. `lms.run_many` gives
+        results as they come, and takes inputs without end.
+
+        Args:
+            examples: `Example` objects (their inputs count), dicts, or tuples of positional arguments.
+            num_threads: how many at a time; `settings.num_threads`, else 8.
+            max_errors: how many examples must fail to stop all; `settings.max_errors`, else 10.
+            return_failed_examples: give the examples that failed, and why, too.
+            provide_traceback: log the traceback of each failure; `settings.provide_traceback`.
+            disable_progress_bar: show none.
+            timeout: for each call: seconds, or a `Timeout`; `None` or 0 leaves it to the settings.
+            straggler_limit: DSPy asks again for examples that take long; here `timeout` ends
+                them, and this has no effect.
+
+        Returns:
+            The results in the order of the examples, `None` where one failed; with
+            `return_failed_examples` these, the failed examples and their exceptions.
+
+        Raises:
+            LMStreamError: `max_errors` examples failed; the first error is its cause.
+            ConfigurationError: no LM, or arguments that cannot be meant.
+            StreamError: on the event-loop thread, where it would have to wait.
+        """
+        return batch(
+            self.acall,
+            self.check_call,
+            examples,
+            name=type(self).__name__,
+            num_threads=num_threads,
+            max_errors=max_errors,
+            return_failed_examples=return_failed_examples,
+            provide_traceback=provide_traceback,
+            disable_progress_bar=disable_progress_bar,
+            timeout=timeout,
+        )
 
     def named_predictors(self) -> list[tuple[str, Predictor]]:
         """Each `Predict` in this program once, with its path: `draft`, `steps[0].predict`, `by_name['k']`.

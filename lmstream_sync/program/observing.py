@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from lmstream_sync.adapters.reader import FieldDelta
+from lmstream_sync.adapters.reader import FieldEvent
 from lmstream_sync.lm.engine import Delta
+from lmstream_sync.signatures import SignatureMeta
 
 __all__ = ["Observer", "RunObserver", "current_observer"]
 
@@ -19,15 +20,27 @@ __all__ = ["Observer", "RunObserver", "current_observer"]
 class RunObserver(Protocol):
     """Sees one run of one predictor. `saw` and `flush` are called on the event loop."""
 
-    def saw(self, delta: Delta | None, fields: Sequence[FieldDelta]) -> None:
+    def saw(self, delta: Delta | None, fields: Sequence[FieldEvent]) -> None:
         """One piece of the first choice came, and what the reader made of it.
 
         `delta` is `None` for what the reader gives at the end of the reply.
         """
         ...
 
+    def restart(self, reason: str) -> None:
+        """The same run asks once more: what was seen of its first attempt is void when something else is seen.
+
+        An attempt that gives nothing leaves the first one's text standing, beside its error.
+        Called between two attempts, in any thread, while nothing else is called.
+        """
+        ...
+
     async def flush(self) -> None:
         """Hand on what was seen; waits while the reader of the stream is slow."""
+        ...
+
+    def failed(self) -> None:
+        """The run ended without an answer. May be called in any thread."""
         ...
 
     def cache_hit(self) -> None:
@@ -38,8 +51,11 @@ class RunObserver(Protocol):
 class Observer(Protocol):
     """Sees one call of a program."""
 
-    def begin(self, predictor: Any, output_fields: Sequence[str]) -> RunObserver | None:
-        """A predictor begins a run; `None` when nobody listens to it (it then does not stream)."""
+    def begin(self, predictor: Any, signature: SignatureMeta) -> RunObserver | None:
+        """A predictor begins a run; `None` when nobody listens to it (it then does not stream).
+
+        `signature` is that of the run, which may not be the predictor's own.
+        """
         ...
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmstream_sync.program.entries import FOUR, nearest
 from lmstream_sync.program.module import Predictor
-from lmstream_sync.program.run import Run, asked
+from lmstream_sync.program.run import Run, asked, awaited, waited
 from lmstream_sync.runtime.waiting import forbid_on_loop
 from lmstream_sync.signatures import Prediction, SignatureLike, ensure_signature
 
@@ -68,13 +68,11 @@ class Predict(Predictor):
             StreamError: on the event-loop thread, where it may not wait.
         """
         forbid_on_loop("await predict.acall(...)")
-        run = Run(self, args, inputs)
-        return run.prediction(run.lm.request(run.messages, run.options, run.tap))
+        return waited(Run(self, args, inputs).steps())
 
     async def aforward(self, *args: Any, **inputs: Any) -> Prediction:
         """Ask, and await the answer; raises what `forward` raises."""
-        run = Run(self, args, inputs)
-        return run.prediction(await run.lm.arequest(run.messages, run.options, run.tap))
+        return await awaited(Run(self, args, inputs).steps())
 
     def check_call(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Raise what can be known to be wrong with a call before it starts: its inputs, no LM.

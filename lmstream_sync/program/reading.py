@@ -1,67 +1,194 @@
 """Reads a model's reply with the adapter's reader, while it comes or all at once.
 
-The same reader either way, so what streams and what comes back cannot differ.
+The same reader either way, so what streams and what comes back cannot differ. What a model
+gives beside its text is read by `native`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from lmstream_sync.adapters.base import Adapter
-from lmstream_sync.adapters.reader import Reader
+from lmstream_sync.adapters.reader import FieldEvent, FieldRestart, Finished
+from lmstream_sync.errors import AdapterParseError
 from lmstream_sync.lm.engine import Choice, Delta, Reply
+from lmstream_sync.program.native import NativeField
 from lmstream_sync.program.observing import RunObserver
 from lmstream_sync.signatures import SignatureMeta
 
-__all__ = ["ReaderTap", "read_at_once"]
+__all__ = ["ChoiceRead", "Reading", "ReplyTap"]
 
 
-class ReaderTap:
-    """A tap that reads each choice of a reply as it comes, and shows the first to an observer.
+@dataclass(frozen=True)
+class Reading:
+    """How the replies to one request are read.
 
-    Args:
-        adapter: makes the readers.
-        signature: says the fields.
-        observer: sees the pieces and the fields' deltas.
+    Attributes:
+        adapter: reads the text.
+        signature: the run's.
+        asked: what the prompt asks for: the same without fields that are not answered by text.
+        natives: output field → how it is read beside the text.
     """
 
-    def __init__(self, adapter: Adapter, signature: SignatureMeta, observer: RunObserver) -> None:
-        self._adapter = adapter
-        self._signature = signature
+    adapter: Adapter
+    signature: SignatureMeta
+    asked: SignatureMeta
+    natives: Mapping[str, type[NativeField]]
+
+    def whole(self, choice: Choice) -> ChoiceRead:
+        """A whole answer."""
+        reading = _ChoiceReading(self)
+        if choice.text:
+            reading.reader.feed(choice.text)
+        return reading.finish(choice)[1]
+
+    def values(self, read: ChoiceRead, choice: Choice) -> tuple[dict[str, Any], dict[str, str]]:
+        """The values of an answer's fields, and their texts.
+
+        Raises:
+            AdapterParseError: the reply lacks a field, or a field does not fit its type, or the
+                model refused to answer.
+        """
+        if choice.refusal and not choice.text:
+            name = type(self.adapter).__name__
+            raise AdapterParseError(
+                f"the model refused to answer: {choice.refusal}", adapter_name=name, refusal=choice.refusal
+            )
+        texts = dict(read.finished.fields)
+        signature = without(self.asked, read.beside)
+        if choice.tool_calls and any(field in read.beside for field in self.natives):
+            # A model that calls tools may leave out the rest.
+            signature = without(signature, [name for name in signature.output_fields if name not in texts])
+        found = self.adapter.values(signature, read.finished, choice.text) if signature.output_fields else {}
+        for name, (value, text) in read.beside.items():
+            found[name], texts[name] = value, text
+        values: dict[str, Any] = {}
+        for name, field in self.signature.output_fields.items():
+            values[name] = found.get(name, "" if field.annotation is str else None)
+        return values, {name: texts[name] for name in values if name in texts}
+
+
+class ChoiceRead(NamedTuple):
+    """One answer, read.
+
+    Attributes:
+        finished: what the text gave.
+        beside: field → value and text, of those that the model gave beside the text.
+    """
+
+    finished: Finished
+    beside: dict[str, tuple[Any, str]]
+
+
+def without(signature: SignatureMeta, names: Iterable[str]) -> SignatureMeta:
+    """A signature without some of its fields."""
+    left: Any = signature
+    for name in names:
+        if name in left.fields:
+            left = left.delete(name)
+    found: SignatureMeta = left
+    return found
+
+
+class _ChoiceReading:
+    """Reads one answer of a reply, piece by piece."""
+
+    def __init__(self, how: Reading) -> None:
+        self.reader = how.adapter.new_reader(how.asked)
+        self._natives = {name: kind(how.signature.output_fields[name]) for name, kind in how.natives.items()}
+        self._asked = how.asked.output_fields.keys()
+        #: Native fields of which the text has given something.
+        self._by_text: set[str] = set()
+
+    def feed(self, delta: Delta) -> list[FieldEvent]:
+        """What a piece has for the fields."""
+        if not self._natives:
+            return self.reader.feed(delta.content) if delta.content else []
+        events: list[FieldEvent] = []
+        for name, native in self._natives.items():
+            given = native.feed(delta)
+            if given and name in self._by_text:
+                # What a model gives beside its text wins over what the text says of it.
+                self._by_text.discard(name)
+                events.append(FieldRestart(name, "the model gave it beside its text"))
+            events += given
+        if delta.content:
+            events += self._told(self.reader.feed(delta.content))
+        return events
+
+    def finish(self, choice: Choice) -> tuple[list[FieldEvent], ChoiceRead]:
+        """The answer is over: what was held back, and what there is in all."""
+        finished = self.reader.finish()
+        if not self._natives:
+            return finished.deltas, ChoiceRead(finished, {})
+        events = self._told(finished.deltas)
+        beside: dict[str, tuple[Any, str]] = {}
+        for name, native in self._natives.items():
+            if not native.gives_value:
+                events += native.finish(None)
+                continue
+            value = native.value(choice)
+            if value is None and (native.begun or name not in self._asked):
+                value = native.empty()
+            elif value is None:
+                continue  # the text has it, or lacks it
+            if name in self._by_text:
+                events.append(FieldRestart(name, "the model gave it beside its text"))
+            events += native.finish(value)
+            beside[name] = (value, native.text(value))
+        return events, ChoiceRead(finished, beside)
+
+    def _told(self, events: Sequence[FieldEvent]) -> list[FieldEvent]:
+        """What the text gives, without fields that are given beside it."""
+        told: list[FieldEvent] = []
+        for event in events:
+            native = self._natives.get(event.field)
+            if native is not None and (native.begun or not native.gives_value):
+                continue
+            if native is not None:
+                self._by_text.add(event.field)
+            told.append(event)
+        return told
+
+
+class ReplyTap:
+    """A tap that reads each answer of a reply as it comes, and shows the first to an observer.
+
+    Args:
+        how: how they are read.
+        observer: sees the pieces and the fields' events.
+    """
+
+    def __init__(self, how: Reading, observer: RunObserver) -> None:
+        self._how = how
         self._observer = observer
-        self._readers: dict[int, Reader] = {}
-        self._fields: dict[int, dict[str, str]] | None = None
+        self._readings: dict[int, _ChoiceReading] = {}
+        self._read: dict[int, ChoiceRead] | None = None
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
-        """Pieces arrived. Those of other choices than the first are seen raw, without fields."""
+        """Pieces arrived. Those of other answers than the first are seen raw, without fields."""
         for delta in deltas:
-            fields = self._reader(delta.index).feed(delta.content) if delta.content else []
+            fields = self._reading(delta.index).feed(delta)
             self._observer.saw(delta, fields if delta.index == 0 else [])
         await self._observer.flush()
 
     async def end(self, reply: Reply) -> None:
         """The reply ended well: hand out what the readers held back."""
-        self._fields = {}
+        self._read = {}
         for choice in reply.choices:
-            finished = self._reader(choice.index).finish()
-            self._fields[choice.index] = finished.fields
+            events, self._read[choice.index] = self._reading(choice.index).finish(choice)
             if choice.index == 0:
-                self._observer.saw(None, finished.deltas)
+                self._observer.saw(None, events)
         await self._observer.flush()
 
-    def fields(self, choice: Choice) -> dict[str, str] | None:
-        """The texts of a choice's fields; `None` where the reply did not come this way (a cache hit)."""
-        return self._fields.get(choice.index) if self._fields is not None else None
+    def read(self, choice: Choice) -> ChoiceRead | None:
+        """An answer as it was read; `None` where the reply did not come this way (a cache hit)."""
+        return self._read.get(choice.index) if self._read is not None else None
 
-    def _reader(self, index: int) -> Reader:
-        reader = self._readers.get(index)
-        if reader is None:
-            reader = self._readers[index] = self._adapter.reader(self._signature)
-        return reader
-
-
-def read_at_once(adapter: Adapter, signature: SignatureMeta, text: str) -> dict[str, str]:
-    """The texts of the fields in a whole reply."""
-    reader = adapter.reader(signature)
-    reader.feed(text)
-    return reader.finish().fields
+    def _reading(self, index: int) -> _ChoiceReading:
+        reading = self._readings.get(index)
+        if reading is None:
+            reading = self._readings[index] = _ChoiceReading(self._how)
+        return reading

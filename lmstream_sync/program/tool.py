@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lmstream_sync.callbacks import HookedCall, call_hooks
 from lmstream_sync.errors import ConfigurationError, ToolError
 from lmstream_sync.program.arguments import Argument, arguments_of, unwrapped
+from lmstream_sync.program.schemas import parameters_schema
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.clocks import touch
 from lmstream_sync.runtime.loop import on_loop_thread
@@ -56,6 +59,7 @@ class Tool:
     Attributes:
         func, name, desc, args: as above.
         arg_types: argument → type, `Any` where none is known.
+        has_kwargs: whether any further argument is taken.
 
     Raises:
         ConfigurationError: `func` cannot be called.
@@ -85,6 +89,9 @@ class Tool:
         for key, text in (arg_desc or {}).items():
             if key in self.args:
                 self.args[key]["description"] = text
+        parameters = _parameters(func)
+        self.has_kwargs = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        self._optional = {each.name for each in parameters if each.default is not each.empty}
         self._awaits = inspect.iscoroutinefunction(bare)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,6 +129,27 @@ class Tool:
                 output = await in_worker(partial(self.func, *positional, **named), name=f"tool {self.name}")
             call.outputs = await output if inspect.isawaitable(output) else output
             return call.outputs
+
+    def format(self) -> str:
+        """What a prompt says of it: name, description, arguments."""
+        about = f": {' '.join(self.desc.split())}" if self.desc else ""
+        takes = json.dumps(self.args, ensure_ascii=False) if self.args else "none"
+        return f"{self.name}{about} (arguments, each with its JSON schema: {takes})"
+
+    def format_as_litellm_function_call(self) -> dict[str, Any]:
+        """Its entry in a request's `tools`, as OpenAI's chat completions want it.
+
+        Raises:
+            ConfigurationError: two types of its arguments have one name (see `parameters_schema`).
+        """
+        required = [
+            name for name, schema in self.args.items() if name not in self._optional and "default" not in schema
+        ]
+        parameters = parameters_schema(self.args, required, more_allowed=self.has_kwargs)
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.desc, "parameters": parameters},
+        }
 
     @contextmanager
     def _one_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[HookedCall]:
@@ -163,6 +191,7 @@ class Tool:
         except (TypeError, ValueError):
             return args, {name: self._fit(name, value) for name, value in kwargs.items()}
         complaint = ""
+        args, kwargs = _in_place(signature, args, kwargs)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -182,11 +211,39 @@ class Tool:
             complaint = str(error)
         raise ToolError(f"the argument {name!r} of the tool {self.name} does not fit: {complaint}")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tool:
+        # The function is shared: one bound to an object means that object and no copy of it.
+        made = copy.copy(self)
+        made.args = copy.deepcopy(self.args, memo)
+        made.callbacks = list(self.callbacks)
+        return made
+
+    def __str__(self) -> str:
+        return self.format()
+
     def __repr__(self) -> str:
         return f"Tool({self.name}({', '.join(self.args)}))"
 
 
 _ANY = Argument(Any)
+
+
+def _parameters(func: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(func).parameters.values())
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return []
+
+
+def _in_place(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments by name put in their places where the function takes them by place only (`math.sqrt`)."""
+    placed, named = list(args), dict(kwargs)
+    for at, parameter in enumerate(signature.parameters.values()):
+        if parameter.kind is parameter.POSITIONAL_ONLY and at == len(placed) and parameter.name in named:
+            placed.append(named.pop(parameter.name))
+    return tuple(placed), named
 
 
 def _name_of(bare: Callable[..., Any], func: Any) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 import lmstream_sync as lms
-from lmstream_sync.adapters.reader import FieldDelta
+from lmstream_sync.adapters.reader import FieldDelta, FieldEvent
 from lmstream_sync.lm.engine import Delta
 from lmstream_sync.program.observing import current_observer
+from lmstream_sync.signatures import SignatureMeta
 from lmstream_sync.testing import Reply
 
 from .conftest import reply
@@ -28,20 +29,30 @@ class Listener:
         self.flushed = 0
         self.waiting = 0
         self.hits = 0
+        self.failures = 0
+        self.restarts: list[str] = []
 
-    def begin(self, predictor: Any, output_fields: Sequence[str]) -> Listener | None:
-        self.begun.append((predictor, list(output_fields)))
+    def begin(self, predictor: Any, signature: SignatureMeta) -> Listener | None:
+        self.begun.append((predictor, list(signature.output_fields)))
         return self if self.interested else None
 
-    def saw(self, delta: Delta | None, fields: Sequence[FieldDelta]) -> None:
+    def saw(self, delta: Delta | None, fields: Sequence[FieldEvent]) -> None:
         self.waiting += 1
         self.text += (delta.content or "") if delta is not None and delta.index == 0 else ""
-        for name, text, last in fields:
-            self.fields.setdefault(name, []).append((text, last))
+        for event in fields:
+            assert isinstance(event, FieldDelta)
+            self.fields.setdefault(event.field, []).append((event.text, event.last))
+
+    def restart(self, reason: str) -> None:
+        self.restarts.append(reason)
+        self.fields.clear()
 
     async def flush(self) -> None:
         self.flushed += 1
         self.waiting = 0
+
+    def failed(self) -> None:
+        self.failures += 1
 
     def cache_hit(self) -> None:
         self.hits += 1
@@ -102,10 +113,21 @@ def test_of_several_choices_the_first_is_seen_and_all_come_back(serve: Any, list
 
 def test_a_reply_that_does_not_parse_is_an_error_after_all_it_had_was_seen(serve: Any, listener: Listener) -> None:
     serve(Reply("[[ ## answer ## ]]\nyes and no  ", cut=5))
-    with pytest.raises(lms.AdapterParseError):
+    once = lms.ChatAdapter(use_json_adapter_fallback=False)
+    with lms.context(adapter=once), pytest.raises(lms.AdapterParseError):
         lms.Predict("q -> answer, score: int")(q="?")
-    assert listener.joined() == {"answer": "yes and no"}
+    assert listener.joined() == {"answer": "yes and no"} and listener.failures == 1
     assert listener.fields["answer"][-1][1] and listener.waiting == 0
+    assert listener.failures == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_a_run_that_fails_says_so(serve: Any, listener: Listener, way: Any, status: int) -> None:
+    serve(Reply(status=status), num_retries=0)
+    with pytest.raises(lms.LMError):
+        way(lms.Predict("q -> answer"), q="?")
+    assert listener.failures == 1 and listener.restarts == []
 
 
 def test_a_field_that_may_be_absent_gets_its_one_delta(serve: Any, listener: Listener) -> None:

@@ -239,7 +239,8 @@ def test_a_config_that_is_no_dict_is_refused(serve: Any) -> None:
 def test_a_reply_that_lacks_a_field_is_an_error_that_has_the_reply(serve: Any, way: Way) -> None:
     text = reply(answer="yes")
     serve(text)
-    with pytest.raises(lms.AdapterParseError) as caught:
+    once = lms.ChatAdapter(use_json_adapter_fallback=False)
+    with lms.context(adapter=once), pytest.raises(lms.AdapterParseError) as caught:
         way(lms.Predict("q -> answer, score: int"), q="?")
     error = caught.value
     assert (error.adapter_name, error.lm_response, error.field) == ("ChatAdapter", text, "score")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
+import math
 import threading
 from collections.abc import Iterator
+from datetime import date
 from enum import Enum
 from typing import Any, Literal
 
+import jsonschema
+import pydantic
 import pytest
 
 import lmstream_sync as lms
@@ -256,3 +261,99 @@ def test_what_was_emitted_on_the_loop_goes_out_before_an_awaited_tool() -> None:
             await tool.acall()
 
     assert list(lms.streamify(program, False, queue_size=2)()) == list(range(50))
+
+
+# What models and requests are told, and what they send.
+
+
+class Leaf(pydantic.BaseModel):
+    """Holds others of its kind."""
+
+    name: str
+    inner: list[Leaf] = []
+
+
+class Stay(pydantic.BaseModel):
+    city: str
+    colour: Colour = Colour.RED
+
+
+def book(stay: Stay, leaf: Leaf | None = None, since: date = date(2026, 1, 2), /, *, nights: int = 1) -> str:
+    """Books.
+
+    Args:
+        stay: where
+    """
+    return f"{type(stay).__name__} {type(leaf).__name__} {since} {nights + 0}"
+
+
+def test_the_wire_format_has_one_schema_of_all_arguments() -> None:
+    said = lms.Tool(book).format_as_litellm_function_call()
+    assert said["type"] == "function"
+    assert (said["function"]["name"], said["function"]["description"]) == ("book", inspect.getdoc(book))
+    schema = said["function"]["parameters"]
+    assert schema["type"] == "object" and schema["required"] == ["stay"]
+    assert schema["properties"]["stay"]["properties"]["colour"]["enum"] == ["red"]
+    assert schema["properties"]["since"]["default"] == "2026-01-02"
+    jsonschema.validate({"stay": {"city": "Bern"}, "leaf": {"name": "a", "inner": [{"name": "b"}]}}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"stay": {"city": "Bern"}, "leaf": {"name": "a", "inner": [{"nom": "b"}]}}, schema)
+
+
+def test_two_types_of_one_name_that_cannot_be_told_apart_are_refused() -> None:
+    def other() -> type[Any]:
+        class Leaf(pydantic.BaseModel):
+            size: int
+            inner: list[Leaf] = []
+
+        return Leaf
+
+    tool = lms.Tool(lambda a, b: None, name="both", arg_types={"a": Leaf, "b": other()})
+    with pytest.raises(lms.ConfigurationError, match="named Leaf"):
+        tool.format_as_litellm_function_call()
+
+
+def test_the_prompt_has_name_description_and_arguments() -> None:
+    said = str(lms.Tool(weather))
+    assert said == lms.Tool(weather).format()
+    assert said.startswith("weather: The weather of the next days.") and '"city": {"type": "string"' in said
+    assert "\n" not in said
+    assert str(lms.Tool(lambda: 1, name="none")) == "none (arguments, each with its JSON schema: none)"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_arguments_of_models_come_as_dicts_or_json(way: Any) -> None:
+    for stay in ({"city": "Bern"}, '{"city": "Bern"}', Stay(city="Bern")):
+        assert way(lms.Tool(book), stay=stay, leaf={"name": "a"}, since="2026-01-03", nights="2") == (
+            "Stay Leaf 2026-01-03 2"
+        )
+
+
+def test_types_that_only_the_function_around_knows_are_found() -> None:
+    class Here(pydantic.BaseModel):
+        n: int
+
+    def tool(here: Here, hidden: NowhereKnown = None, n: int = 0) -> str:  # type: ignore[name-defined]  # noqa: F821
+        return f"{type(here).__name__} {n + 0}"
+
+    assert lms.Tool(tool)(here={"n": 1}, n="2") == "Here 2"
+    assert lms.Tool(tool).args["here"]["properties"]["n"] == {"title": "N", "type": "integer"}
+
+
+def test_a_class_and_a_builtin_are_tools() -> None:
+    made = lms.Tool(Stay)(city="Bern", colour="red")
+    assert made == Stay(city="Bern") and list(lms.Tool(Stay).args) == ["city", "colour"]
+    assert lms.Tool(Adds)(n="3").n == 3
+    assert lms.Tool(math.sqrt)(x=9) == 3.0
+
+
+def test_a_function_that_takes_any_argument_says_so() -> None:
+    tool = lms.Tool(lambda a, **more: (a, more), name="any")
+    assert tool.has_kwargs and not lms.Tool(weather).has_kwargs
+    assert tool.format_as_litellm_function_call()["function"]["parameters"] == {
+        "type": "object",
+        "properties": {"a": {}},
+        "required": ["a"],
+        "additionalProperties": True,
+    }
+    assert tool(a=1, b=2) == (1, {"b": 2})
