@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Union
 
 from lmstream_sync.events import StreamResponse, StreamRestart
+from lmstream_sync.signatures.values import text_of
+from lmstream_sync.streaming.portion import Portion
 
-__all__ = ["FieldKey", "TextAccounts"]
+__all__ = ["FieldKey", "Heard", "TextAccounts", "text_of_chunk"]
 
 #: A predictor's name and a field of it.
 FieldKey = tuple[str, str]
+
+#: What those who listen to the accounts are told.
+Heard = Union[StreamResponse, StreamRestart, Portion]  # noqa: UP007  # evaluated on Python 3.10 too
 
 
 class _Text:
@@ -38,11 +43,11 @@ class TextAccounts:
     def __init__(self, listened: Iterable[FieldKey]) -> None:
         self.listened = tuple(dict.fromkeys(listened))
         self._texts: dict[FieldKey, _Text] = {key: _Text() for key in self.listened}
-        self._hearing: list[deque[StreamResponse | StreamRestart]] = []
+        self._hearing: list[deque[Heard]] = []
 
-    def hear(self) -> deque[StreamResponse | StreamRestart]:
-        """A queue that from now on gets each response and restart that is handed out."""
-        heard: deque[StreamResponse | StreamRestart] = deque()
+    def hear(self) -> deque[Heard]:
+        """A queue that from now on gets each response, portion and restart that is handed out."""
+        heard: deque[Heard] = deque()
         self._hearing.append(heard)
         return heard
 
@@ -57,6 +62,17 @@ class TextAccounts:
         for heard in self._hearing:
             heard.append(response)
 
+    def add_portion(self, portion: Portion) -> None:
+        """What a piece gave of a field that streams in items or values was handed out."""
+        key = (portion.name, portion.field)
+        text = self._texts.get(key)
+        if text is None or text.closed:
+            text = self._texts[key] = _Text()
+        text.pieces.append(portion.text)
+        text.closed = portion.closes
+        for heard in self._hearing:
+            heard.append(portion)
+
     def restart(self, restart: StreamRestart) -> None:
         """What was handed out of a field, or of every field of a predictor, is void."""
         for key in list(self._texts):
@@ -70,15 +86,24 @@ class TextAccounts:
 
         Args:
             whole: gives the text of a field that one predictor has and that did not come in
-                pieces, where the reader got it all the same.
+                pieces of text, where the reader got it all the same.
         """
         texts = list(self._texts.items())
         fields = [field for (_, field), _ in texts]
         found: dict[str, str] = {}
         for (predictor, field), text in texts:
-            joined = "".join(map(str, text.pieces))
+            joined = "".join(map(text_of_chunk, text.pieces))
             if fields.count(field) > 1:
                 found[f"{predictor}.{field}"] = joined
-            else:
-                found[field] = joined if text.pieces else whole(field) or ""
+            elif text.pieces and all(isinstance(piece, str) for piece in text.pieces):
+                found[field] = joined
+            else:  # objects have no text of their own: that of the whole is better, once there is one
+                found[field] = whole(field) or joined
         return found
+
+
+def text_of_chunk(chunk: Any) -> str:
+    """A chunk as text: objects of a field's own type as JSON."""
+    if isinstance(chunk, str):
+        return chunk
+    return "" if chunk is None else text_of(chunk)

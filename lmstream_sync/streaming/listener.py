@@ -5,12 +5,14 @@ A listener is a template and keeps no state; a call binds it to a predictor (`Bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lmstream_sync.errors import ConfigurationError, ListenerError
 from lmstream_sync.program import Module
+from lmstream_sync.signatures import Field
+from lmstream_sync.streaming.granularity import check_field, check_word, warm_up_field
 
 __all__ = ["Bound", "StreamListener", "bind", "every_field"]
 
@@ -23,7 +25,23 @@ class StreamListener:
         predict: the predictor itself, where several have the field.
         predict_name: or its name, as `program.named_predictors()` says.
         allow_reuse: stream each run of the predictor in a call; else only the first.
-        granularity: `"text"`, pieces of text as they come.
+        granularity: what the chunks are.
+            `"text"`: pieces of the field's text as they come.
+            `"item"`: the completed items of a list, each as its type has it (an instance of a
+            pydantic model), or the plain value where it does not fit. An item comes as soon as
+            the comma or the bracket after it shows whether it is the last; one piece of the
+            reply may complete several, each an event of its own. A list that ends without a
+            further item (an empty one) ends with a chunk `None`.
+            `"value"`: the value so far, out of plain dicts, lists and strings, not validated, at
+            most once a piece. Each chunk is the same object, which grows when the next is
+            handed out: `copy.deepcopy` what you keep. Numbers, `true`, `null` and keys show
+            when they are complete; so does a value that is neither list nor object.
+
+    Where a model gives several choices (`n=`), the first is streamed.
+
+    With `"item"` and `"value"`, text that is no plain JSON (single quotes, a comment, an end cut
+    off) is understood at the field's end, as it is for the Prediction; where what was given
+    does not agree with that, a `StreamRestart` of the field comes, and all of it anew.
 
     Raises:
         ConfigurationError: an argument that cannot work.
@@ -39,8 +57,7 @@ class StreamListener:
     ) -> None:
         if not isinstance(signature_field_name, str) or not signature_field_name:
             raise ConfigurationError(f"StreamListener({signature_field_name!r}): give the output field's name")
-        if granularity != "text":
-            raise ConfigurationError(f'granularity={granularity!r}: only "text" can be streamed')
+        check_word(granularity)
         self.signature_field_name = signature_field_name
         self.predict = predict
         self.predict_name = predict_name
@@ -49,7 +66,8 @@ class StreamListener:
 
     def __repr__(self) -> str:
         name = f", predict_name={self.predict_name!r}" if self.predict_name else ""
-        return f"StreamListener({self.signature_field_name!r}{name})"
+        grain = f", granularity={self.granularity!r}" if self.granularity != "text" else ""
+        return f"StreamListener({self.signature_field_name!r}{name}{grain})"
 
 
 @dataclass(frozen=True)
@@ -61,19 +79,28 @@ class Bound:
         predictor: the predictor, or `None` to take the first at run time that has the field.
         name: the predictor's name in events.
         allow_reuse: whether each run streams.
+        granularity: `"text"`, `"item"` or `"value"`.
     """
 
     field: str
     predictor: Any
     name: str
     allow_reuse: bool
+    granularity: str = "text"
+
+    def check(self, field: Field) -> None:
+        """Raises a `ListenerError` where the field's type has nothing of this granularity; makes its validators."""
+        if self.granularity != "text":
+            check_field(self.granularity, field, f"StreamListener({self.field!r}, granularity={self.granularity!r})")
+            warm_up_field(field)
 
 
 def bind(program: Any, listeners: Sequence[StreamListener]) -> tuple[Bound, ...]:
     """Find the predictor of each listener.
 
     Raises:
-        ListenerError: no predictor has the field, or several and none was named.
+        ListenerError: no predictor has the field, or several and none was named; its type has
+            no items, or no partial value; two listeners want the same field in different ways.
         ConfigurationError: something in the list is no listener.
     """
     if isinstance(listeners, (StreamListener, str)):
@@ -89,17 +116,35 @@ def bind(program: Any, listeners: Sequence[StreamListener]) -> tuple[Bound, ...]
         for each in listeners:
             if each.predict is not None and not each.predict_name:
                 given.setdefault(id(each.predict), f"self[{len(given)}]" if given else "self")
-        return tuple(
+        return _checked(
             Bound(
                 each.signature_field_name,
                 each.predict,
                 each.predict_name or given.get(id(each.predict), "self"),
                 each.allow_reuse,
+                each.granularity,
             )
             for each in listeners
         )
     predictors = list(program.named_predictors())
-    return tuple(_bind_one(program, predictors, listener) for listener in listeners)
+    return _checked(_bind_one(program, predictors, listener) for listener in listeners)
+
+
+def _checked(every: Iterable[Bound]) -> tuple[Bound, ...]:
+    """The same; refused are a field that two listeners want in different ways, and one that has no such granularity."""
+    bound = tuple(every)
+    ways: dict[tuple[str, int, str], str] = {}
+    for each in bound:
+        way = ways.setdefault((each.name, id(each.predictor), each.field), each.granularity)
+        if way != each.granularity:
+            raise ListenerError(
+                f"two listeners want {each.field!r} of {each.name}, as granularity={way!r} and "
+                f"{each.granularity!r}; give one of them (stream.text() and stream.partial have the text in any case)"
+            )
+        signature = getattr(each.predictor, "signature", None)
+        if signature is not None and each.field in signature.output_fields:
+            each.check(signature.output_fields[each.field])
+    return bound
 
 
 def _bind_one(program: Any, predictors: list[tuple[str, Any]], listener: StreamListener) -> Bound:
@@ -131,7 +176,7 @@ def _bind_one(program: Any, predictors: list[tuple[str, Any]], listener: StreamL
             f"name one with StreamListener({field!r}, predict_name=...)"
         )
     name, predictor = found[0]
-    return Bound(field, predictor, name, listener.allow_reuse)
+    return Bound(field, predictor, name, listener.allow_reuse, listener.granularity)
 
 
 def _why_not(field: str, predictors: list[tuple[str, Any]]) -> str:

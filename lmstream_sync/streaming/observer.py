@@ -6,15 +6,19 @@ One `CallObserver` a call. `begin` may come from any thread of the program; `saw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from lmstream_sync.adapters.reader import FieldDelta
-from lmstream_sync.events import StreamResponse
+from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart
+from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.lm.engine import Delta, Reply
 from lmstream_sync.program.observing import RunObserver
 from lmstream_sync.runtime.call import Call
+from lmstream_sync.signatures import SignatureMeta
 from lmstream_sync.streaming.listener import Bound
+from lmstream_sync.streaming.partial_field import PartialField, partial_field
+from lmstream_sync.streaming.portion import Sent
 
 __all__ = ["CallObserver", "Carried", "RawTap"]
 
@@ -27,7 +31,7 @@ class Carried:
 
     __slots__ = ("event", "responses")
 
-    def __init__(self, event: Any, responses: Sequence[StreamResponse]) -> None:
+    def __init__(self, event: Any, responses: Sequence[StreamResponse | Sent]) -> None:
         self.event = event
         self.responses = responses
 
@@ -48,29 +52,55 @@ class CallObserver:
         self._names = names
         self._everything = everything
         self._raw = not bound and not everything
-        # One token for each listener that streams one run only: taking it is one step for
-        # the interpreter, so two threads cannot both have it.
-        self._tokens: dict[Bound, list[None]] = {each: [None] for each in bound if not each.allow_reuse}
-        # The predictors met at run time, kept so that no other can get the id of one.
+        # Held while it is decided which listeners see a run: all of them that see one run of
+        # a predictor only see the same.
+        self._deciding = threading.Lock()
         self._matched: dict[Bound, Any] = {}
+        #: id → predictor, of those that had their first run; kept, so that no other gets the id.
+        self._begun: dict[int, Any] = {}
+        # The predictors met at run time, kept for the same reason.
         self._met: list[Any] = []
         self.caught = False
         self.hit_cache = False
 
-    def begin(self, predictor: Any, output_fields: Sequence[str]) -> RunObserver | None:
-        """A predictor begins a run; `None` when nobody listens to it."""
-        if self._raw:
-            return _Run(self, self._call, self._everything_of(predictor, output_fields), predictor)
-        if self._everything:
-            return _Run(self, self._call, self._everything_of(predictor, output_fields), None)
-        listened = {
-            each.field: each.name
-            for each in self._bound
-            if each.field in output_fields and self._means(each, predictor) and self._may_stream(each)
-        }
-        return _Run(self, self._call, listened, None) if listened else None
+    def begin(self, predictor: Any, signature: SignatureMeta) -> RunObserver | None:
+        """A predictor begins a run; `None` when nobody listens to it.
 
-    def _everything_of(self, predictor: Any, output_fields: Sequence[str]) -> dict[str, str]:
+        Raises:
+            ListenerError: a field's type, known only now, has nothing of the granularity asked for.
+        """
+        fields = signature.output_fields
+        if self._raw:
+            return _Run(self, self._call, self._everything_of(predictor, fields), predictor)
+        if self._everything:
+            return _Run(self, self._call, self._everything_of(predictor, fields), None)
+        listeners = self._listeners(predictor, fields)
+        if not listeners:
+            return None
+        partial: dict[str, PartialField] = {}
+        for each in listeners:
+            if each.granularity != "text":
+                each.check(fields[each.field])
+                partial[each.field] = partial_field(each.granularity, each.name, fields[each.field])
+        run = _Run(self, self._call, {each.field: each.name for each in listeners}, None, partial)
+        run.first_of = predictor if any(not each.allow_reuse for each in listeners) else None
+        return run
+
+    def not_begun(self, predictor: Any) -> None:
+        """The first run of a predictor failed with nothing shown: the next is its first."""
+        with self._deciding:
+            self._begun.pop(id(predictor), None)
+
+    def _listeners(self, predictor: Any, fields: Mapping[str, Any]) -> list[Bound]:
+        """Those that see this run."""
+        with self._deciding:
+            concerned = [each for each in self._bound if each.field in fields and self._means(each, predictor)]
+            first = id(predictor) not in self._begun
+            if any(not each.allow_reuse for each in concerned):
+                self._begun[id(predictor)] = predictor
+            return [each for each in concerned if first or each.allow_reuse]
+
+    def _everything_of(self, predictor: Any, output_fields: Iterable[str]) -> dict[str, str]:
         name = self._names.get(id(predictor))
         if name is None:
             self._met.append(predictor)
@@ -83,41 +113,89 @@ class CallObserver:
             return bound.predictor is predictor
         return self._matched.setdefault(bound, predictor) is predictor
 
-    def _may_stream(self, bound: Bound) -> bool:
-        token = self._tokens.get(bound)
-        if token is None:
-            return True
-        try:
-            token.pop()
-        except IndexError:
-            return False
-        return True
-
 
 class _Run:
-    """One run of one predictor that somebody listens to."""
+    """One run of one predictor that somebody listens to.
 
-    def __init__(self, observer: CallObserver, call: Call, names: dict[str, str], raw_of: Any) -> None:
+    Args:
+        observer: the call's.
+        call: where events go.
+        names: listened field → the predictor's name in its events.
+        raw_of: the predictor, where raw chunks are shown.
+        partial: the fields that do not stream as text.
+    """
+
+    def __init__(
+        self,
+        observer: CallObserver,
+        call: Call,
+        names: dict[str, str],
+        raw_of: Any,
+        partial: Mapping[str, PartialField] | None = None,
+    ) -> None:
         self._observer = observer
         self._call = call
         self._names = names
         self._raw_of = raw_of
+        self._partial = partial
         self._events: list[Any] = []
+        #: Something of this attempt was shown.
+        self._shown = False
+        #: Why what was shown of the attempt before is void, where that has yet to be said.
+        self._void = ""
+        #: Something of any attempt was.
+        self._ever_shown = False
+        #: The predictor, where this is its first run and a listener wants no other.
+        self.first_of: Any = None
 
-    def saw(self, delta: Delta | None, fields: Sequence[FieldDelta]) -> None:
+    def saw(self, delta: Delta | None, fields: Sequence[FieldEvent]) -> None:
         """One piece of the first choice came, and what the reader made of it."""
-        names = self._names
-        responses = [StreamResponse(names[field], field, text, last) for field, text, last in fields if field in names]
+        names, partial = self._names, self._partial
+        responses: list[StreamResponse | Sent] = []
+        for each in fields:
+            name = names.get(each[0])
+            if name is None:
+                continue
+            if type(each) is FieldDelta and partial is None:
+                responses.append(StreamResponse(name, *each))
+            else:
+                responses += self._of(name, each)
+        raw = delta.raw if delta is not None and self._raw_of is not None else None
+        if self._void and (responses or raw is not None):
+            self._say_void()
         if responses:
-            self._observer.caught = True
+            self._observer.caught = self._shown = self._ever_shown = True
         if self._raw_of is None:
             self._events += responses
             return
-        raw = delta.raw if delta is not None else None
         if raw is not None:
+            self._shown = True
             self._events.append(Carried(_with_predict_id(raw, id(self._raw_of)), responses))
         elif responses:
             self._events.append(Carried(None, responses))
+
+    def _of(self, name: str, event: FieldEvent) -> Sequence[StreamResponse | Sent]:
+        """What an event gives that is not simply text."""
+        partial = self._partial.get(event.field) if self._partial is not None else None
+        if isinstance(event, FieldDelta):
+            return [StreamResponse(name, *event)] if partial is None else partial.take(event.text, event.last)
+        if isinstance(event, FieldRestart):
+            told = StreamRestart(name, event.field, event.reason)
+            return [told] if partial is None else partial.begin_again(event.reason)
+        if partial is None:
+            return [StreamResponse(name, *event)]
+        return partial.show(event.value, event.last)
+
+    def restart(self, reason: str) -> None:
+        """The same run asks once more: what was shown of it is void as soon as there is something else."""
+        for partial in (self._partial or {}).values():
+            partial.begin_again(reason)
+        if self._shown:
+            self._shown, self._void = False, reason
+
+    def _say_void(self) -> None:
+        reason, self._void = self._void, ""
+        self._events += [StreamRestart(name, None, reason) for name in dict.fromkeys(self._names.values())]
 
     async def flush(self) -> None:
         """Send what was seen; waits while the reader is slow."""
@@ -125,9 +203,16 @@ class _Run:
             events, self._events = self._events, []
             await self._call.put(events)
 
+    def failed(self) -> None:
+        """The run ended without an answer."""
+        if self.first_of is not None and not self._ever_shown:
+            self._observer.not_begun(self.first_of)
+
     def cache_hit(self) -> None:
         """There are no pieces."""
         self._observer.hit_cache = True
+        if self._void:
+            self._say_void()
 
 
 class RawTap:

@@ -13,9 +13,10 @@ import time
 from typing import Any, overload
 
 from lmstream_sync.errors import ConfigurationError, LMStreamError, StreamClosed
-from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
+from lmstream_sync.events import ManyResult, MergedEvent, StatusMessage, StreamResponse, StreamRestart
 from lmstream_sync.runtime.waiting import Expired
 from lmstream_sync.signatures import Prediction
+from lmstream_sync.signatures.plain import jsonable
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["AsyncSSE", "SSE", "encode_error", "encode_event", "streaming_response"]
@@ -27,34 +28,47 @@ HEARTBEAT = ": heartbeat\n\n"
 MASKED = "The answer could not be completed."
 
 
-def encode_event(event: Any) -> str:
+def encode_event(event: Any, *, expose: bool = False) -> str:
     """One event of a stream as one server-sent event.
 
-    A string that already begins with `data:` passes through.
+    A string that already begins with `data:` passes through. What `merge` and `run_many`
+    give is the event itself with `"stream"`, its name, or `"index"` beside it; an exception
+    among it is masked as `encode_error` does, unless exposed.
     """
-    if isinstance(event, StreamResponse):
-        data: dict[str, Any] = {"chunk": event.json()}
-    elif isinstance(event, Prediction):
-        data = {"prediction": event.labels().toDict()}
-    elif isinstance(event, StatusMessage):
-        data = {"status": event.message}
-    elif isinstance(event, StreamRestart):
-        data = {"restart": event.json()}
-    elif isinstance(event, str) and event.startswith("data:"):
+    if isinstance(event, str) and event.startswith("data:"):
         return event if event.endswith("\n\n") else event.rstrip("\r\n") + "\n\n"
-    elif _is_raw_chunk(event):
+    return f"data: {_compact(_data_of(event, expose))}\n\n"
+
+
+def _data_of(event: Any, expose: bool) -> dict[str, Any]:
+    if isinstance(event, StreamResponse):
+        return {"chunk": event.json()}
+    if isinstance(event, Prediction):
+        return {"prediction": event.labels().toDict()}
+    if isinstance(event, StatusMessage):
+        return {"status": event.message}
+    if isinstance(event, StreamRestart):
+        return {"restart": event.json()}
+    if isinstance(event, MergedEvent):
+        return {"stream": event.name, **_data_of(event.event, expose)}
+    if isinstance(event, ManyResult):
+        return {"index": event.index, **_data_of(event.result, expose)}
+    if isinstance(event, BaseException):
+        return _error(event, expose)
+    if _is_raw_chunk(event):
         # As the provider sent it: `predict_id` is ours, and a number of this process.
-        data = {"chunk": event.model_dump(mode="json", exclude_none=True, exclude={"predict_id"})}
-    else:
-        data = {"event": event}
-    return f"data: {_compact(data)}\n\n"
+        return {"chunk": event.model_dump(mode="json", exclude_none=True, exclude={"predict_id"})}
+    return {"event": event}
 
 
 def encode_error(error: BaseException, *, expose: bool = False) -> str:
     """An error as the last event but `[DONE]`: its type, and a message without details unless exposed."""
-    ours = isinstance(error, LMStreamError)
-    kind = type(error).__name__ if ours or expose else "ProgramError"
-    return f"data: {_compact({'error': {'type': kind, 'message': str(error) if expose else MASKED}})}\n\n"
+    return f"data: {_compact(_error(error, expose))}\n\n"
+
+
+def _error(error: BaseException, expose: bool) -> dict[str, Any]:
+    kind = type(error).__name__ if expose or isinstance(error, LMStreamError) else "ProgramError"
+    return {"error": {"type": kind, "message": str(error) if expose else MASKED}}
 
 
 def _is_raw_chunk(event: Any) -> bool:
@@ -64,8 +78,8 @@ def _is_raw_chunk(event: Any) -> bool:
 def _compact(data: Any) -> str:
     try:
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
-    except ValueError:  # NaN or infinity, which JSON has no word for
-        text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), default=_plain)
+    except (ValueError, TypeError):  # NaN or infinity, which JSON has no word for; keys that are no strings
+        text = json.dumps(_finite(jsonable(data)), ensure_ascii=False, separators=(",", ":"), default=_plain)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair: written as an escape, which UTF-8 can carry
@@ -74,13 +88,16 @@ def _compact(data: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    for name in ("model_dump", "toDict", "json", "isoformat"):
-        method = getattr(value, name, None)
-        if callable(method) and not isinstance(value, type):
-            return method(mode="json") if name == "model_dump" else method()
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    return str(value)
+    """A value that JSON has no form for, as one it has: models and records as objects, dates in ISO 8601."""
+    if not isinstance(value, type):
+        if callable(getattr(value, "model_dump", None)):
+            try:
+                return value.model_dump(mode="json")
+            except ValueError:  # it holds something that pydantic cannot write
+                return jsonable(value)
+        if not callable(getattr(value, "toDict", None)) and callable(getattr(value, "json", None)):
+            return value.json()
+    return jsonable(value)
 
 
 def _finite(value: Any) -> Any:
@@ -115,7 +132,7 @@ class SSE:
             return _first_of(self._left)
         until = None if self._heartbeat is None else time.monotonic() + self._heartbeat
         try:
-            return encode_event(self._stream._next(until))
+            return encode_event(self._stream._next(until), expose=self._expose)
         except Expired:
             return HEARTBEAT
         except StopIteration:
@@ -159,7 +176,7 @@ class AsyncSSE:
         """The next event, or a comment when nothing came for `heartbeat` seconds."""
         if self._left is None:
             try:
-                return encode_event(await self._stream.next(self._heartbeat))
+                return encode_event(await self._stream.next(self._heartbeat), expose=self._expose)
             except Expired:
                 return HEARTBEAT
             except StopAsyncIteration:

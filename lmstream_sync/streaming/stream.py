@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lmstream_sync.errors import ListenerError, LMStreamError
@@ -13,9 +14,19 @@ from lmstream_sync.runtime.stream import NOTHING, EventStream
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.streaming.accounts import FieldKey, TextAccounts
 from lmstream_sync.streaming.observer import Carried
-from lmstream_sync.streaming.views import AsyncFieldView, FieldView, Pieces, Snapshots
+from lmstream_sync.streaming.portion import Portion
+from lmstream_sync.streaming.views import (
+    AsyncFieldView,
+    FieldView,
+    ItemSnapshots,
+    Pieces,
+    Snapshots,
+    ValueSnapshots,
+)
 
 __all__ = ["AsyncStream", "Stream"]
+
+_SNAPSHOTS = {"text": Snapshots, "item": ItemSnapshots, "value": ValueSnapshots}
 
 
 class Stream(EventStream):
@@ -30,6 +41,7 @@ class Stream(EventStream):
         readable: what can be read as text besides: without listeners, the string output
             fields of the program.
         tally: counts the tokens of the call.
+        granularities: those of the listened fields that do not stream as text.
     """
 
     def __init__(
@@ -38,9 +50,11 @@ class Stream(EventStream):
         listened: tuple[FieldKey, ...] = (),
         readable: tuple[FieldKey, ...] = (),
         tally: UsageTally | None = None,
+        granularities: Mapping[FieldKey, str] | None = None,
     ) -> None:
         self._accounts = TextAccounts(listened)
         self._readable = readable
+        self._granularities = dict(granularities or {})
         self._tally = tally if tally is not None else UsageTally()
         super().__init__(call)
 
@@ -50,8 +64,12 @@ class Stream(EventStream):
             self._accounts.add(item)
         elif kind is Carried:
             for response in item.responses:
-                self._accounts.add(response)
+                self._hand_out(response)
             return NOTHING if item.event is None else item.event
+        elif kind is Portion:
+            event = item.event()
+            self._accounts.add_portion(item)
+            return NOTHING if event is None else event
         elif kind is Own:
             return item.value
         elif kind is StreamRestart:
@@ -61,6 +79,9 @@ class Stream(EventStream):
     def _shown(self, item: Any) -> Any:
         if type(item) is Carried:
             return NOTHING if item.event is None else item.event
+        if type(item) is Portion:
+            event = item.event()
+            return NOTHING if event is None else event
         return super()._shown(item)
 
     def _decorated(self, error: BaseException) -> BaseException:
@@ -78,8 +99,9 @@ class Stream(EventStream):
                 field is listened to, or, without listeners, the program has one string
                 output field.
 
-        Where nothing of the field was streamed (a cache hit, the program's own
-        Prediction), its whole text comes once, from the Prediction.
+        Of a field that streams in items or values it is the text they are read from, as far as
+        what was handed out goes. Where nothing of the field was streamed (a cache hit, the
+        program's own Prediction), its whole text comes once, from the Prediction.
 
         Raises:
             ListenerError: the field is not listened to, or none was given and there are several.
@@ -90,12 +112,18 @@ class Stream(EventStream):
     def snapshots(self, field: str | None = None) -> FieldView:
         """An iterator over the text so far of one field; starts again from `""` on a restart.
 
-        Args and errors as for `text`.
+        For `granularity="value"`, over the partial value (`None` on a restart); for `"item"`,
+        over the list of the items so far (an empty one on a restart). Both are one object that
+        grows from one step to the next. Args and errors as for `text`, but that a restart is
+        no error here.
         """
         return FieldView(self, self._texts(Snapshots, field))
 
     def _texts(self, kind: type[Pieces], field: str | None) -> Pieces:
-        return kind(self, self._accounts, self._key(field))
+        predictor, name = self._key(field)
+        if kind is Snapshots and predictor is not None:
+            kind = _SNAPSHOTS[self._granularities.get((predictor, name), "text")]
+        return kind(self, self._accounts, (predictor, name))
 
     def _key(self, field: str | None) -> tuple[str | None, str]:
         known = self._accounts.listened or self._readable

@@ -91,7 +91,8 @@ def streamify(
 
     Raises:
         ConfigurationError: something given cannot work; also at the call: no LM.
-        ListenerError: a listener's field is in no predictor, or in several.
+        ListenerError: a listener's field is in no predictor, or in several, or its type has
+            nothing of the granularity asked for.
         SignatureError: (at the call) inputs that the program does not take, or lacks.
     """
     if status_message_provider is not None and not (
@@ -170,6 +171,9 @@ class _Plan:
         self._everything = everything
         self._listened = listened or tuple((each.name, each.field) for each in bound)
         self._readable = readable
+        self._granularities = {
+            (each.name, each.field): each.granularity for each in bound if each.granularity != "text"
+        }
         self._name = getattr(program, "__qualname__", type(program).__name__)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, include_final: bool = True) -> Stream:
@@ -194,7 +198,7 @@ class _Plan:
             return value
 
         call = Call(run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
-        return Stream(call, self._listened, self._readable or self._string_fields(), tally)
+        return Stream(call, self._listened, self._readable or self._string_fields(), tally, self._granularities)
 
     def _names(self) -> dict[int, str]:
         if not isinstance(self._program, Module):

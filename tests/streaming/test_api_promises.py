@@ -195,7 +195,8 @@ def test_without_listeners_text_is_read_by_the_adapter(serve: Any) -> None:
 
 def test_without_listeners_text_that_had_come_stands_before_a_parse_error(serve: Any) -> None:
     serve("[[ ## answer ## ]]\nyes it is")
-    stream = lms.streamify(lms.Predict("q -> answer, more"))(q="?")
+    with lms.context(adapter=lms.ChatAdapter(use_json_adapter_fallback=False)):
+        stream = lms.streamify(lms.Predict("q -> answer, more"))(q="?")
     view, got = stream.text("answer"), []
     with pytest.raises(lms.AdapterParseError) as caught:
         for text in view:
