@@ -20,7 +20,7 @@ The way of one chunk, and the file in which each step is found:
 3.  `adapters/chat.py` writes the prompt; `lm/model.py` looks in the cache (`lm/cache.py`) and asks the engine
     (`lm/litellm_engine.py`), which opens the provider's stream. A failed start is tried again (`lm/retry.py`).
 4.  A piece arrives: the engine makes a `Delta` of it (`lm/engine.py`), and the adapter's reader
-    (`adapters/reader.py`) turns its text into deltas of output fields.
+    (`adapters/reader.py`; `program/reading.py` for what comes beside the text) turns it into deltas of output fields.
 5.  `program/observing.py` is the seam to `streaming/observer.py`, which makes `StreamResponse` events (`events.py`)
     of what is listened to. Status messages (`streaming/status.py`) and what the program emits
     (`runtime/emitting.py`) join in their places.
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from lmstream_sync.adapters import (
         Adapter as Adapter,
         ChatAdapter as ChatAdapter,
+        JSONAdapter as JSONAdapter,
+        XMLAdapter as XMLAdapter,
     )
     from lmstream_sync.callbacks import (
         BaseCallback as BaseCallback,
@@ -95,9 +97,13 @@ if TYPE_CHECKING:
         LMRequestLRUCache as LMRequestLRUCache,
     )
     from lmstream_sync.program import (
+        BestOfN as BestOfN,
         ChainOfThought as ChainOfThought,
         Module as Module,
+        Parallel as Parallel,
         Predict as Predict,
+        ReAct as ReAct,
+        Refine as Refine,
         Tool as Tool,
     )
     from lmstream_sync.runtime.timeout import Timeout as Timeout
@@ -107,6 +113,20 @@ if TYPE_CHECKING:
         OutputField as OutputField,
         Prediction as Prediction,
         Signature as Signature,
+    )
+    from lmstream_sync.signatures.types import (
+        Audio as Audio,
+        Citation as Citation,
+        Citations as Citations,
+        Code as Code,
+        Document as Document,
+        File as File,
+        History as History,
+        Image as Image,
+        Reasoning as Reasoning,
+        ToolCall as ToolCall,
+        ToolCalls as ToolCalls,
+        Type as Type,
     )
     from lmstream_sync.streaming import (
         AsyncStream as AsyncStream,
@@ -118,6 +138,8 @@ if TYPE_CHECKING:
         cancel as cancel,
         emit as emit,
         iterate as iterate,
+        merge as merge,
+        run_many as run_many,
         stream as stream,
         streamify as streamify,
         streaming_response as streaming_response,
@@ -129,7 +151,7 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; `__getattr__` loads it on first access. The block above says the same to type checkers.
 _HOMES = {
-    "adapters": "Adapter ChatAdapter",
+    "adapters": "Adapter ChatAdapter JSONAdapter XMLAdapter",
     "callbacks": "BaseCallback",
     "errors": (
         "AdapterParseError AuthenticationError BadRequestError Busy ConfigurationError ContextWindowExceededError "
@@ -139,13 +161,14 @@ _HOMES = {
     ),
     "events": "StatusMessage StreamResponse StreamRestart",
     "lm": "LM LMRequestLRUCache",
-    "program": "ChainOfThought Module Predict Tool",
+    "program": "BestOfN ChainOfThought Module Parallel Predict ReAct Refine Tool",
     "runtime.timeout": "Timeout",
     "settings": "configure context settings",
     "signatures": "Example InputField OutputField Prediction Signature",
+    "signatures.types": ("Audio Citation Citations Code Document File History Image Reasoning ToolCall ToolCalls Type"),
     "streaming": (
-        "AsyncStream StatusMessageProvider Stream StreamListener aemit asyncify cancel emit iterate stream streamify "
-        "streaming_response syncify warm_up"
+        "AsyncStream StatusMessageProvider Stream StreamListener aemit asyncify cancel emit iterate merge run_many "
+        "stream streamify streaming_response syncify warm_up"
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

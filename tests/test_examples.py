@@ -123,6 +123,49 @@ def test_caching() -> None:
     assert asked > 0 and again == 0 and anew > 0
 
 
+def test_agent() -> None:
+    assert output_of("agent.py").splitlines() == [
+        "next_thought: I need the timetable first.",
+        "  [tool_start trains: {'start': 'Bern', 'to': 'Wien'}]",
+        "  [tool_end trains: ['07:02', '09:32']]",
+        "next_thought: The second one fits. Is it on time?",
+        "  [tool_start delay: {'time': '09:32'}]",
+        "  [tool_end delay: 7]",
+        "next_thought: That is all I need.",
+        "reasoning: The 07:02 is gone, the 09:32 is 7 minutes late.",
+        "answer: Take the 09:32; it leaves at 09:39.",
+        "(3 observations)",
+    ]
+
+
+def test_conversation() -> None:
+    assert output_of("conversation.py").splitlines() == [
+        "> Who wrote The Trial?",
+        "Franz Kafka wrote it.",
+        "> Where was he born?",
+        "He was born in Prague.",
+        "> And what did he ask of his friend?",
+        "He asked Max Brod to burn what he had written.",
+    ]
+
+
+def test_typed_output() -> None:
+    assert output_of("typed_output.py").splitlines() == [
+        "after  4 min: Chop an onion (heat off)",
+        "after 16 min: Fry it in butter until golden (heat high)",
+        "after 56 min: Add water and let it simmer (heat low)",
+        "3 steps",
+    ]
+
+
+def test_many_inputs() -> None:
+    lines = output_of("many_inputs.py").splitlines()
+    assert sorted(lines[:5]) == [f"{n}: {word}" for n, word in enumerate(["Bern", "Wien", "Oslo", "Rome", "Riga"])]
+    merged = "".join(line.partition(": ")[2] for line in lines[5:] if line.startswith("short: "))
+    assert merged == "Tea is hot leaf water."
+    assert any(line.startswith("long: ") for line in lines[5:])
+
+
 @contextmanager
 def flask_view() -> Iterator[str]:
     """The address of the example's view, served by a process of its own on a free port."""

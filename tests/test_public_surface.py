@@ -17,22 +17,23 @@ import pytest
 import lmstream_sync as lms
 
 RUNNING = (
-    "streamify stream iterate asyncify syncify warm_up cancel emit aemit configure context settings "
+    "streamify stream iterate merge run_many asyncify syncify warm_up cancel emit aemit configure context settings "
     "Stream AsyncStream Timeout"
 )
 EVENTS = "StreamListener StreamResponse StreamRestart StatusMessage StatusMessageProvider streaming_response"
 MODELS = "LM LMRequestLRUCache"
 PROGRAMS = (
     "Signature InputField OutputField Predict ChainOfThought Module Tool Prediction Example ChatAdapter Adapter "
-    "BaseCallback"
+    "BaseCallback JSONAdapter XMLAdapter ReAct BestOfN Refine Parallel"
 )
+TYPES = "Type Image Audio File Document History Code Reasoning Citation Citations ToolCall ToolCalls"
 ERRORS = (
     "LMStreamError ConfigurationError SignatureError ListenerError LMError AuthenticationError BadRequestError "
     "ContextWindowExceededError RateLimitError ServerError LMConnectionError LMProtocolError LMInterrupted "
     "AdapterParseError ToolError StreamError StreamClosed StreamCancelled StreamRestarted StreamTimeout StreamForked "
     "LoopDied Busy"
 )
-NAMES = f"{RUNNING} {EVENTS} {MODELS} {PROGRAMS} {ERRORS}".split()
+NAMES = f"{RUNNING} {EVENTS} {MODELS} {PROGRAMS} {TYPES} {ERRORS}".split()
 
 
 def in_a_fresh_interpreter(code: str) -> Any:
