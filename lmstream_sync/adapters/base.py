@@ -6,20 +6,19 @@ gives messages, is given text and gives fields.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, ClassVar
 
+from lmstream_sync.adapters.absent import may_be_absent
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished, Reader
 from lmstream_sync.callbacks import call_hooks
 from lmstream_sync.errors import AdapterParseError, ConfigurationError
-from lmstream_sync.signatures.annotations import members
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.signature import SignatureMeta
-from lmstream_sync.signatures.values import is_optional, parse_value, text_of
+from lmstream_sync.signatures.values import parse_value, text_of
 
-__all__ = ["Adapter", "WholeReader", "texts_of_absent_fields"]
+__all__ = ["Adapter", "WholeReader"]
 
 
 class Adapter:
@@ -167,7 +166,7 @@ class Adapter:
         wrong: dict[str, str] = {}
         for name, field in signature.output_fields.items():
             if name not in present:
-                if not _may_be_absent(field):
+                if not may_be_absent(field):
                     wrong[name] = f"the reply has no field {name!r}"
                 else:
                     parsed[name] = field.default_value() if field.has_default else None
@@ -214,32 +213,6 @@ class WholeReader:
             return Finished([], {})
         fields = {name: text_of(values[name]) for name in self._signature.output_fields if name in values}
         return Finished([FieldDelta(name, text, True) for name, text in fields.items()], fields, values)
-
-
-def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str | Callable[[], Any]]:
-    """The output fields that a reply may lack, each with the text it has then: that of its default, else none.
-
-    Or what makes that text: a text that is made anew each time must be made once a reply, by
-    its reader, so that the value is what was streamed.
-    """
-    return {name: _absent_text(field) for name, field in signature.output_fields.items() if _may_be_absent(field)}
-
-
-def _absent_text(field: Field) -> str | Callable[[], Any]:
-    if field.default_factory is not None:
-        return field.default_factory if any(map(_may_be_text, members(field.annotation))) else ""
-    return field.default if isinstance(field.default, str) else ""
-
-
-def _may_be_text(annotation: Any) -> bool:
-    """Whether values of a type may be strings, which are their own text."""
-    if typing.get_origin(annotation) is typing.Literal:
-        return any(isinstance(one, str) for one in typing.get_args(annotation))
-    return annotation in (Any, object) or (isinstance(annotation, type) and issubclass(annotation, str))
-
-
-def _may_be_absent(field: Field) -> bool:
-    return field.has_default or is_optional(field.annotation)
 
 
 def _value(field: Field, finished: Finished) -> Any:

@@ -5,23 +5,22 @@ The form of the markers is DSPy's; the wording of the prompt is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from lmstream_sync.adapters.base import Adapter, texts_of_absent_fields
+from lmstream_sync.adapters.absent import deltas_of_absent_fields, texts_of_absent_fields
+from lmstream_sync.adapters.fallback import AdapterWithFallback
 from lmstream_sync.adapters.field_text import FieldText
-from lmstream_sync.adapters.markers import COMPLETED, MarkerScanner, marker
-from lmstream_sync.adapters.prompts import PromptAdapter
+from lmstream_sync.adapters.markers import COMPLETED, MarkerScanner, marker, sections
+from lmstream_sync.adapters.prompts import placeholder
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished
-from lmstream_sync.signatures.fields import Field
-from lmstream_sync.signatures.notes import field_note, type_name
+from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.signature import SignatureMeta
-from lmstream_sync.signatures.values import format_value
 
 __all__ = ["ChatAdapter", "ChatReader"]
 
 
-class ChatAdapter(PromptAdapter):
+class ChatAdapter(AdapterWithFallback):
     """Writes prompts with a marker line before each field, and reads replies of the same form.
 
     In a reply a marker counts only at the beginning of a line and only when it names an
@@ -30,18 +29,8 @@ class ChatAdapter(PromptAdapter):
 
     Args:
         callbacks, use_native_function_calling, native_response_types: see `Adapter`.
-        use_json_adapter_fallback: where a reply does not parse, ask once more, by `JSONAdapter`.
+        use_json_adapter_fallback: see `AdapterWithFallback`.
     """
-
-    def __init__(
-        self,
-        callbacks: Sequence[Any] | None = None,
-        use_native_function_calling: bool | None = None,
-        native_response_types: Sequence[type] | None = None,
-        use_json_adapter_fallback: bool = True,
-    ) -> None:
-        super().__init__(callbacks, use_native_function_calling, native_response_types)
-        self.use_json_adapter_fallback = use_json_adapter_fallback
 
     def reader(self, signature: SignatureMeta) -> ChatReader:
         """A fresh reader for one reply."""
@@ -49,11 +38,11 @@ class ChatAdapter(PromptAdapter):
 
     def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """The reply of a model that answers with these values; fields without one are left out."""
-        return f"{_sections(signature.output_fields, values)}\n\n{marker(COMPLETED)}\n".lstrip("\n")
+        return f"{sections(signature.output_fields, values)}\n\n{marker(COMPLETED)}\n".lstrip("\n")
 
     def form(self, signature: SignatureMeta) -> str:
         """Every field under its marker, and the last one."""
-        fields = [f"{marker(name)}\n{_placeholder(field)}" for name, field in signature.fields.items()]
+        fields = [f"{marker(name)}\n{placeholder(field)}" for name, field in signature.fields.items()]
         return (
             "Each field, given or answered, stands under its own marker line, in exactly this form:\n\n"
             + "\n\n".join([*fields, marker(COMPLETED)])
@@ -61,7 +50,7 @@ class ChatAdapter(PromptAdapter):
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value under its marker."""
-        return _sections(signature.input_fields, values)
+        return sections(signature.input_fields, values)
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The markers in their order."""
@@ -70,28 +59,6 @@ class ChatAdapter(PromptAdapter):
             for name, field in signature.output_fields.items()
         )
         return f"Now answer: {order}, each with its value below it, and `{marker(COMPLETED)}` as the last line."
-
-    def fallback(self) -> Adapter | None:
-        """`JSONAdapter`, unless that was switched off."""
-        if not self.use_json_adapter_fallback:
-            return None
-        # Here, as most programs never need it, and what it imports is not for the event loop.
-        from lmstream_sync.adapters.json_adapter import JSONAdapter
-
-        return JSONAdapter(self.callbacks, self.use_native_function_calling, self.native_response_types)
-
-
-def _sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
-    """Those fields that have a value, each under its marker."""
-    return "\n\n".join(
-        f"{marker(name)}\n{format_value(field, values[name])}" for name, field in fields.items() if name in values
-    )
-
-
-def _placeholder(field: Field) -> str:
-    """What stands for a field's value where the form is shown."""
-    note = field_note(field) if field.kind == "output" else ""
-    return f"{{{field.name}}}" + (f"    # {note}" if note else "")
 
 
 class ChatReader:
@@ -130,15 +97,7 @@ class ChatReader:
         """The reply is over: a marker that is not complete is text; absent fields get their one delta."""
         deltas: list[FieldEvent] = []
         self._close("", deltas)
-        for name in self._unseen:
-            if name in self._absent:
-                text = self._absent[name]
-                if not isinstance(text, str):
-                    made = text()
-                    text = made if isinstance(made, str) else ""
-                    if isinstance(made, str):
-                        self._fields[name] = made  # the value is this one, and not made a second time
-                deltas.append(FieldDelta(name, text, True))
+        deltas += deltas_of_absent_fields(self._unseen, self._absent, self._fields)
         self._unseen.clear()
         return Finished(deltas, dict(self._fields))
 

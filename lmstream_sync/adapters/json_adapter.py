@@ -13,16 +13,15 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal, Union
 
-from lmstream_sync.adapters.base import texts_of_absent_fields
+from lmstream_sync.adapters.absent import texts_of_absent_fields
 from lmstream_sync.adapters.json_reader import JSONReader
 from lmstream_sync.adapters.json_schema import response_schema, schema_name
-from lmstream_sync.adapters.markers import marker
+from lmstream_sync.adapters.markers import marker, sections
 from lmstream_sync.adapters.prompts import PromptAdapter
 from lmstream_sync.signatures.annotations import members
 from lmstream_sync.signatures.notes import type_name, type_note
 from lmstream_sync.signatures.plain import jsonable
 from lmstream_sync.signatures.signature import SignatureMeta
-from lmstream_sync.signatures.values import format_value
 
 __all__ = ["JSONAdapter"]
 
@@ -97,11 +96,7 @@ class JSONAdapter(PromptAdapter):
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value under its marker."""
-        return "\n\n".join(
-            f"{marker(name)}\n{format_value(field, values[name])}"
-            for name, field in signature.input_fields.items()
-            if name in values
-        )
+        return sections(signature.input_fields, values)
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The keys in their order."""

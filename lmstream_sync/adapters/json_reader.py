@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from lmstream_sync.adapters.absent import deltas_of_absent_fields
 from lmstream_sync.adapters.json_scanner import ObjectScanner
 from lmstream_sync.adapters.json_source import decode, decode_first, fields_in
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart, Finished
@@ -79,15 +80,11 @@ class JSONReader:
         deltas = self._events()
         texts = {name: "".join(self._fields[name].given) for name in self._names if name in self._fields}
         values = self._values(texts)
-        for name in self._names:
-            if name not in self._fields and name in self._absent:
-                text = self._absent[name]
-                if not isinstance(text, str):
-                    made = text()
-                    text = made if isinstance(made, str) else ""
-                    if isinstance(made, str):
-                        texts[name] = values[name] = made  # the value is this one, and not made a second time
-                deltas.append(FieldDelta(name, text, True))
+        made: dict[str, str] = {}
+        lacking = [name for name in self._names if name not in self._fields]
+        deltas += deltas_of_absent_fields(lacking, self._absent, made)
+        texts.update(made)
+        values.update(made)
         return Finished(deltas, texts, values)
 
     def _take(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Finding `[[ ## name ## ]]` at the beginning of a line, in text that comes in pieces.
+"""Writing and finding `[[ ## name ## ]]` at the beginning of a line, in text that comes in pieces.
 
 A line begins at the start of the text and after `\\n`, nowhere else; spaces and tabs may
 stand before the marker. Only expected names count: everything else is text.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
-__all__ = ["COMPLETED", "Marker", "MarkerScanner", "marker"]
+from lmstream_sync.signatures.fields import Field
+from lmstream_sync.signatures.values import format_value
+
+__all__ = ["COMPLETED", "Marker", "MarkerScanner", "marker", "sections"]
 
 #: The name in the marker that ends a reply.
 COMPLETED: Final = "completed"
@@ -25,6 +28,13 @@ _MARKER_LINE = re.compile(r"\n[ \t]*\[\[ ## ([^ \n]+) ## \]\]")
 def marker(name: str) -> str:
     """The marker of a name, as prompts and replies have it."""
     return f"[[ ## {name} ## ]]"
+
+
+def sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
+    """Those fields that have a value, each under its marker."""
+    return "\n\n".join(
+        f"{marker(name)}\n{format_value(field, values[name])}" for name, field in fields.items() if name in values
+    )
 
 
 class Marker(NamedTuple):

@@ -14,10 +14,10 @@ from lmstream_sync.adapters.content import collecting_parts
 from lmstream_sync.errors import SignatureError
 from lmstream_sync.signatures.annotations import is_history
 from lmstream_sync.signatures.fields import Field
-from lmstream_sync.signatures.notes import input_note, type_name
+from lmstream_sync.signatures.notes import field_note, input_note, type_name
 from lmstream_sync.signatures.signature import SignatureMeta, ensure_signature
 
-__all__ = ["PromptAdapter", "listed"]
+__all__ = ["PromptAdapter", "listed", "placeholder"]
 
 _DEMO_WITH_GAPS = "This example of the task is not complete: some of its fields are left out."
 _LEFT_OUT = "(left out in this example)"
@@ -134,3 +134,9 @@ def listed(fields: Mapping[str, Field]) -> str:
             line += f" [{', '.join(notes)}]"
         lines.append(line)
     return "\n".join(lines)
+
+
+def placeholder(field: Field) -> str:
+    """What stands for a field's value where the form is shown."""
+    note = field_note(field) if field.kind == "output" else ""
+    return f"{{{field.name}}}" + (f"    # {note}" if note else "")

@@ -6,15 +6,15 @@ The form is DSPy's; the wording of the prompt is ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from lmstream_sync.adapters.base import Adapter, texts_of_absent_fields
-from lmstream_sync.adapters.prompts import PromptAdapter
+from lmstream_sync.adapters.absent import texts_of_absent_fields
+from lmstream_sync.adapters.fallback import AdapterWithFallback
+from lmstream_sync.adapters.prompts import placeholder
 from lmstream_sync.adapters.xml_field import REFERENCE, SECTION
 from lmstream_sync.adapters.xml_reader import XMLReader
-from lmstream_sync.signatures.fields import Field
-from lmstream_sync.signatures.notes import field_note, type_name
+from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.signature import SignatureMeta
 from lmstream_sync.signatures.values import format_value
 
@@ -23,7 +23,7 @@ __all__ = ["XMLAdapter"]
 _REFERENCE = re.compile(REFERENCE)
 
 
-class XMLAdapter(PromptAdapter):
+class XMLAdapter(AdapterWithFallback):
     """Writes prompts with each field in an element of its own name, and reads replies of the same form.
 
     In a reply a field opens with its first opening tag (attributes are allowed) that stands in
@@ -34,18 +34,8 @@ class XMLAdapter(PromptAdapter):
 
     Args:
         callbacks, use_native_function_calling, native_response_types: see `Adapter`.
-        use_json_adapter_fallback: where a reply does not parse, ask once more, by `JSONAdapter`.
+        use_json_adapter_fallback: see `AdapterWithFallback`.
     """
-
-    def __init__(
-        self,
-        callbacks: Sequence[Any] | None = None,
-        use_native_function_calling: bool | None = None,
-        native_response_types: Sequence[type] | None = None,
-        use_json_adapter_fallback: bool = True,
-    ) -> None:
-        super().__init__(callbacks, use_native_function_calling, native_response_types)
-        self.use_json_adapter_fallback = use_json_adapter_fallback
 
     def reader(self, signature: SignatureMeta) -> XMLReader:
         """A fresh reader for one reply."""
@@ -65,7 +55,7 @@ class XMLAdapter(PromptAdapter):
 
     def form(self, signature: SignatureMeta) -> str:
         """Every field in its element."""
-        fields = [_element(name, _placeholder(field)) for name, field in signature.fields.items()]
+        fields = [_element(name, placeholder(field)) for name, field in signature.fields.items()]
         return (
             "Each field, given or answered, stands between an opening and a closing tag of its name, "
             "in exactly this form:\n\n" + "\n\n".join(fields) + "\n\nText stands there as it is. Only where a value "
@@ -90,24 +80,9 @@ class XMLAdapter(PromptAdapter):
         last = next(reversed(signature.output_fields), "")
         return f"Now answer: {order}, each closed by its own closing tag, the last one by `</{last}>`."
 
-    def fallback(self) -> Adapter | None:
-        """`JSONAdapter`, unless that was switched off."""
-        if not self.use_json_adapter_fallback:
-            return None
-        # Here, as most programs never need it, and what it imports is not for the event loop.
-        from lmstream_sync.adapters.json_adapter import JSONAdapter
-
-        return JSONAdapter(self.callbacks, self.use_native_function_calling, self.native_response_types)
-
 
 def _element(name: str, content: str) -> str:
     return f"<{name}>\n{content}\n</{name}>"
-
-
-def _placeholder(field: Field) -> str:
-    """What stands for a field's value where the form is shown."""
-    note = field_note(field) if field.kind == "output" else ""
-    return f"{{{field.name}}}" + (f"    # {note}" if note else "")
 
 
 def _escaped(name: str, text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from lmstream_sync.adapters.absent import deltas_of_absent_fields
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished
 from lmstream_sync.adapters.xml_field import XMLField
 from lmstream_sync.adapters.xml_tags import TagScanner
@@ -64,15 +65,7 @@ class XMLReader:
         deltas: list[FieldEvent] = []
         if self._open is not None:
             self._close(self._open.close(), deltas)
-        for name in self._unseen:
-            if name in self._absent:
-                text = self._absent[name]
-                if not isinstance(text, str):
-                    made = text()
-                    text = made if isinstance(made, str) else ""
-                    if isinstance(made, str):
-                        self._fields[name] = made  # the value is this one, and not made a second time
-                deltas.append(FieldDelta(name, text, True))
+        deltas += deltas_of_absent_fields(self._unseen, self._absent, self._fields)
         self._unseen.clear()
         return Finished(deltas, dict(self._fields))
 

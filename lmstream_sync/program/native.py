@@ -120,6 +120,8 @@ class NativeField:
 
     #: Whether the value is taken from here too, and not from the text.
     gives_value = True
+    #: Whether the field's type is given the provider's own object for each piece.
+    reads_raw = True
     #: Whether the pieces are text for certain.
     _is_text = False
 
@@ -187,6 +189,7 @@ class ShownField(NativeField):
 class ReasoningField(NativeField):
     """The model's own reasoning, as it is."""
 
+    reads_raw = False
     _is_text = True
 
     def _piece(self, delta: Delta) -> Any:
@@ -200,6 +203,8 @@ class ReasoningField(NativeField):
 class CitationsField(NativeField):
     """What the provider cites, each citation when it comes."""
 
+    reads_raw = False
+
     def _piece(self, delta: Delta) -> Any:
         citation = (delta.provider_fields or {}).get("citation")
         return self._kind.from_dict_list([citation]) if citation else None
@@ -208,6 +213,7 @@ class CitationsField(NativeField):
 class ToolCallsField(NativeField):
     """The calls of tools that the model asks for, as JSON text in the making."""
 
+    reads_raw = False
     _is_text = True
 
     def __init__(self, field: Field) -> None:

@@ -18,7 +18,13 @@ __all__ = ["Observer", "RunObserver", "current_observer"]
 
 
 class RunObserver(Protocol):
-    """Sees one run of one predictor. `saw` and `flush` are called on the event loop."""
+    """Sees one run of one predictor. `saw` and `flush` are called on the event loop.
+
+    Attributes:
+        wants_raw: its reader is shown the provider's own objects (`Delta.raw`).
+    """
+
+    wants_raw: bool
 
     def saw(self, delta: Delta | None, fields: Sequence[FieldEvent]) -> None:
         """One piece of the first choice came, and what the reader made of it.

@@ -162,6 +162,8 @@ class ReplyTap:
     """
 
     def __init__(self, how: Reading, observer: RunObserver) -> None:
+        #: Whether the pieces must bear the provider's own object: an engine may have to make it.
+        self.wants_raw = observer.wants_raw or any(native.reads_raw for native in how.natives.values())
         self._how = how
         self._observer = observer
         self._readings: dict[int, _ChoiceReading] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["repaired"]
+__all__ = ["as_literal", "repaired"]
 
 #: How often json-repair may look at a character: of a text, and for each character of it. It needs four
 #: looks a character for what models write, and on some degenerate texts (`{"{"{"{"`) as many as there are characters.
@@ -38,12 +40,22 @@ def repaired(text: str) -> Any:
 def _of_python(text: str) -> Any:
     """A dict or list as Python writes it, up to its last bracket; `None` where it is none that JSON can say."""
     text = text[: max(text.rfind("}"), text.rfind("]")) + 1].lstrip()
+    for made in as_literal(text):
+        with contextlib.suppress(ValueError, TypeError, RecursionError):
+            return json.loads(json.dumps(made))
+    return None
+
+
+def as_literal(text: str) -> Iterator[Any]:
+    """What a text in Python's own notation stands for; nothing where it is none.
+
+    Text that Python would warn of, which every reader of a log would see, is none.
+    """
     if _ODD_ESCAPE.search(text) or (_TEXT_ESCAPE.search(text) and _BYTES.search(text)):
-        return None
-    try:
-        return json.loads(json.dumps(ast.literal_eval(text)))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+        return
+    # Deeply nested text exhausts the parser.
+    with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        yield ast.literal_eval(text)
 
 
 class _TooManyLooks(Exception):

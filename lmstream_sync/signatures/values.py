@@ -5,7 +5,6 @@ A `str` field's text is its value. Other types are read through pydantic (`valid
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import enum
 import json
@@ -19,7 +18,7 @@ from lmstream_sync.signatures.annotations import is_optional, members, prompt_ty
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.parts import parts_being_collected
 from lmstream_sync.signatures.plain import jsonable
-from lmstream_sync.signatures.repairing import repaired
+from lmstream_sync.signatures.repairing import as_literal, repaired
 from lmstream_sync.signatures.validating import json_schema, prepare, validator
 
 __all__ = ["check_inputs", "format_value", "is_optional", "json_schema", "parse_value", "prepare", "text_of"]
@@ -210,9 +209,7 @@ def _readings(text: str) -> Iterator[Any]:
     fenced = _FENCED.search(word)
     if fenced:
         yield from _as_json(fenced[1])
-    # Python's own notation: tuples, single quotes, None. Deeply nested text exhausts the parser.
-    with contextlib.suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        yield ast.literal_eval(word)
+    yield from as_literal(word)  # tuples, single quotes, None
     if "{" in word or "[" in word:
         yield from _mended(fenced[1] if fenced else word)
     elif len(word) <= _SHOWN:

@@ -135,6 +135,7 @@ class _Run:
     ) -> None:
         self._observer = observer
         self._call = call
+        self.wants_raw = raw_of is not None
         self._names = names
         self._raw_of = raw_of
         self._partial = partial
@@ -217,6 +218,8 @@ class _Run:
 
 class RawTap:
     """Shows the chunks of a model that a program calls directly."""
+
+    wants_raw = True
 
     def __init__(self, call: Call) -> None:
         self._call = call

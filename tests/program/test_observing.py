@@ -21,6 +21,8 @@ from .test_predict import WAYS
 class Listener:
     """Listens to every run, and writes down what it is told."""
 
+    wants_raw = False
+
     def __init__(self, interested: bool = True) -> None:
         self.interested = interested
         self.begun: list[tuple[Any, list[str]]] = []
