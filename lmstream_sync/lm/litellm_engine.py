@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from types import ModuleType
@@ -28,17 +28,18 @@ from lmstream_sync.lm.litellm_cache import (
     import_for_cache,
     let_it_write,
 )
-from lmstream_sync.lm.litellm_chunks import is_whole, whole_reply
+from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
 from lmstream_sync.lm.litellm_connect import connect_ahead, http_timeout
 from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners
-from lmstream_sync.lm.litellm_stream import StreamReader, in_batches, no_choices, whole_as_pieces
+from lmstream_sync.lm.litellm_stream import StreamReader, in_batches
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
 from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
 from lmstream_sync.lm.secrets import known_secrets, reveal
-from lmstream_sync.runtime.loop import at_loop_end, end_first_at_exit
+from lmstream_sync.runtime.loop import at_loop_end, end_first_at_exit, on_loop_thread
+from lmstream_sync.runtime.threads import closing_unawaited
 
-__all__ = ["LitellmEngine"]
+__all__ = ["LitellmEngine", "price_in_table", "raw_chunks"]
 
 #: Sent where no key was given: the provider decides whether it wants one.
 _NO_KEY = "no-key"
@@ -96,6 +97,36 @@ def _first_use() -> None:
     end_first_at_exit()
 
 
+def price_in_table(model: str, prompt: int, completion: int, cached: int) -> float | None:
+    """US dollars for so many tokens by litellm's table, `None` where it does not know the model.
+
+    Imports litellm where nobody has yet, for which the event loop does not wait: asked
+    there, it does not know.
+    """
+    if _module is None and on_loop_thread():
+        return None
+    litellm = _import_litellm()
+    try:
+        parts = litellm.cost_per_token(
+            model=model, prompt_tokens=prompt, completion_tokens=completion, cache_read_input_tokens=cached
+        )
+    except Exception:  # litellm has many ways to say that it does not know a model
+        return None
+    return float(sum(parts))
+
+
+def _first_raw() -> None:
+    # The first object of the class takes longer than the import of all the rest of aiohttp.
+    _import_litellm().ModelResponseStream(choices=[{"index": 0, "delta": {"content": "x"}}])
+
+
+async def raw_chunks() -> Callable[..., Any]:
+    """`litellm.ModelResponseStream`, imported in a worker the first time."""
+    await _raw_ready.wait()
+    made: Callable[..., Any] = _import_litellm().ModelResponseStream
+    return made
+
+
 async def _close_clients() -> None:
     """At the loop's end: litellm keeps its HTTP clients by loop, and closes none."""
     if _module is None:
@@ -111,6 +142,7 @@ async def _close_clients() -> None:
 
 _ready = Once(_first_use)
 _cache_ready = Once(import_for_cache)
+_raw_ready = Once(_first_raw)
 at_loop_end(_close_clients)
 
 
@@ -123,8 +155,8 @@ class LitellmEngine:
         self._refuses_usage: dict[tuple[str, str], None] = {}
         self._needs_no_key: dict[tuple[str, str], None] = {}
 
-    async def prepare(self) -> None:
-        """Import what the first request needs, in a worker, once a process."""
+    async def prepare(self, *, raw: bool = False) -> None:
+        """Import what the first request needs, in a worker, once a process; all pieces have their `raw`."""
         await _ready.wait()
 
     async def connect(self, request: LMRequest) -> None:
@@ -140,7 +172,7 @@ class LitellmEngine:
         litellm = await self._ready_for(request)
         response = await self._answer(litellm, request, stream=True)
         if is_whole(response):
-            yield whole_as_pieces(litellm, response, request)
+            yield whole_as_pieces(response, request.model, litellm.ModelResponseStream)
             return
         wire = Wire()
         reader = StreamReader(litellm, request, response, wire)
@@ -184,7 +216,7 @@ class LitellmEngine:
             raise no_choices(request.model)
         if from_litellms_cache(response):
             reply.usage = dict(NOTHING_SENT)
-        reply.cost = self.price(request.model, reply.usage)
+        reply.price = self.price(request.model, reply.usage)
         return reply
 
     def price(self, model: str, usage: dict[str, Any]) -> float | None:
@@ -192,19 +224,7 @@ class LitellmEngine:
         told = usage.pop("cost", None)
         if told is not None:
             return float(told)
-        litellm = _import_litellm()
-        if not usage:
-            return None
-        try:
-            parts = litellm.cost_per_token(
-                model=model,
-                prompt_tokens=usage["prompt_tokens"],
-                completion_tokens=usage["completion_tokens"],
-                cache_read_input_tokens=usage.get("cached_tokens", 0),
-            )
-        except Exception:  # litellm has many ways to say that it does not know a model
-            return None
-        return float(sum(parts))
+        return price_in_table(model, usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens", 0)) if usage else None
 
     async def _ready_for(self, request: LMRequest) -> ModuleType:
         litellm = _import_litellm()
@@ -283,7 +303,7 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     flag = _internal_call_flag() if nobody_listens(litellm, options) else None
     token = flag.set(True) if flag is not None else None
     try:
-        with no_banners(), scrubbed_logs(request.options):
+        with no_banners(), scrubbed_logs(request.options), closing_unawaited():
             asked = litellm.acompletion(
                 model=request.model,
                 messages=[dict(message) for message in request.messages],

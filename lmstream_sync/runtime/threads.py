@@ -16,7 +16,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.settings import settings
 
-__all__ = ["DaemonExecutor", "start_job", "worker_count"]
+__all__ = ["DaemonExecutor", "closing_unawaited", "start_job", "worker_count"]
 
 T = TypeVar("T")
 
@@ -156,30 +156,45 @@ def start_result(fn: Callable[[], T], deliver: Callable[[bool, Any], None]) -> N
     start_job(job)
 
 
-class _Job(Future[Any]):
-    """The end of a job; a coroutine that it gives while nobody waits any more is closed.
+class _Unawaited:
+    """The coroutines that jobs gave, so that those which nobody came to await can be closed.
 
-    litellm makes its request's coroutine in a worker. Cancelled at that moment, it would
-    leave one behind that "was never awaited".
+    litellm makes its request's coroutine in a worker. Cancelled before it takes it, it would
+    leave one behind that "was never awaited". Noted in workers, ended on the loop.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._unwanted = False
+        self._given: list[Coroutine[Any, Any, Any]] = []
+        self._over = False
 
-    def cancel(self) -> bool:
-        """asyncio calls this when the task that waited was cancelled, maybe after the end."""
-        cancelled = super().cancel()
-        self._unwanted = not cancelled
-        self.close_if_unwanted()
-        return cancelled
+    def note(self, result: Any) -> None:
+        """A job gave this."""
+        if inspect.iscoroutine(result):
+            self._given.append(result)
+            if self._over:  # it came for nobody
+                self.end()
 
-    def close_if_unwanted(self) -> None:
-        """Close the coroutine that came for nobody."""
-        if self._unwanted and self.done() and not self.cancelled() and self.exception() is None:
-            result = self.result()
-            if inspect.iscoroutine(result):
-                result.close()
+    def end(self) -> None:
+        """Nobody awaits any more what was not begun."""
+        self._over = True
+        for each in tuple(self._given):
+            if inspect.getcoroutinestate(each) == inspect.CORO_CREATED:
+                each.close()
+
+
+_unawaited: contextvars.ContextVar[_Unawaited | None] = contextvars.ContextVar("lmstream_sync_unawaited", default=None)
+
+
+@contextlib.contextmanager
+def closing_unawaited() -> Iterator[None]:
+    """At the end of the block, close the coroutines that the executor's jobs gave and that nobody awaited."""
+    noted = _Unawaited()
+    token = _unawaited.set(noted)
+    try:
+        yield
+    finally:
+        _unawaited.reset(token)
+        noted.end()
 
 
 class DaemonExecutor(ThreadPoolExecutor):
@@ -190,7 +205,8 @@ class DaemonExecutor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run `fn(*args, **kwargs)` in a worker."""
-        future = _Job()
+        future: Future[Any] = Future()
+        unawaited = _unawaited.get()
 
         def job() -> None:
             if not future.set_running_or_notify_cancel():
@@ -201,8 +217,9 @@ class DaemonExecutor(ThreadPoolExecutor):
                 with contextlib.suppress(asyncio.InvalidStateError):
                     future.set_exception(error)
             else:
+                if unawaited is not None:
+                    unawaited.note(result)
                 future.set_result(result)
-                future.close_if_unwanted()
 
         start_job(job)
         return future

@@ -346,7 +346,7 @@ def test_a_tool_that_hangs_ends_by_the_deadlines_of_the_call(serve: Any, asynchr
     serve([turn("Wait.", "hangs"), DONE, ANSWER])
     program = lms.ReAct("question -> answer", tools=[lms.Tool(hangs_async if asynchronous else hangs, name="hangs")])
     try:
-        with lms.context(timeout=lms.Timeout(idle=0.3)), pytest.raises(lms.StreamTimeout, match="") as caught:
+        with lms.context(timeout=lms.Timeout(idle=0.3)), pytest.raises(lms.StreamTimeout) as caught:
             if streamed:
                 list(lms.streamify(program)(question="?"))
             else:
