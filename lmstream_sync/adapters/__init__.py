@@ -1,11 +1,12 @@
 """How prompts are written and replies are read.
 
-`base` has what every adapter does, `prompts` what those do that ask by text (with images and the
-like by `content`), `fallback` what Chat and XML share; `chat` is the adapter with
-`[[ ## field ## ]]` markers, `xml_adapter` the one with `<field>` elements, `json_adapter` the one
-with a JSON object, whose schema `json_schema` makes. `reader` is the seam to whoever feeds a
-reply piece by piece, `absent` knows what a reply may lack; `markers`, `xml_tags`, `xml_field`, `field_text`, `json_scanner`, `json_strings` and `json_source`
-are what their readers are made of. This package knows neither models nor programs.
+`base` has what every adapter does, `prompts` what those do that ask by text (with images and
+the like by `content`), `fallback` what Chat and XML share; `chat` is the adapter with
+`[[ ## field ## ]]` markers, `xml_adapter` the one with `<field>` elements, `json_adapter` the
+one with a JSON object, whose schema `json_schema` makes. `reader` is the seam to whoever feeds
+a reply piece by piece, `absent` knows what a reply may lack; `markers`, `xml_tags`,
+`xml_field`, `field_text`, `json_scanner`, `json_strings` and `json_source` are what the readers
+are made of. This package knows neither models nor programs.
 """
 
 from __future__ import annotations

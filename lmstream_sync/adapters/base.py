@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from lmstream_sync.adapters.absent import may_be_absent
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished, Reader
 from lmstream_sync.callbacks import call_hooks
-from lmstream_sync.errors import AdapterParseError, ConfigurationError
+from lmstream_sync.errors import AdapterParseError, ConfigurationError, LMStreamError
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.signature import SignatureMeta
@@ -36,6 +36,8 @@ class Adapter:
             `None`: as the adapter does it by itself.
         native_response_types: the types of output fields that are taken from what the model
             gives beside its text, where it does; `None`: `Reasoning` and `Citations`.
+        parallel_tool_calls: sent with native function calling: whether one reply may call
+            several tools; `None` leaves it to the provider.
     """
 
     #: What `use_native_function_calling=None` means.
@@ -46,7 +48,9 @@ class Adapter:
         callbacks: Sequence[Any] | None = None,
         use_native_function_calling: bool | None = None,
         native_response_types: Sequence[type] | None = None,
+        parallel_tool_calls: bool | None = None,
     ) -> None:
+        self.parallel_tool_calls = parallel_tool_calls
         self.callbacks: list[Any] = list(callbacks or ())
         self.native_response_types = None if native_response_types is None else tuple(native_response_types)
         self.use_native_function_calling = (
@@ -114,7 +118,7 @@ class Adapter:
             AdapterParseError: a field is absent, or its text does not fit its type.
         """
         if self._parses():
-            told = self.parse(signature, completion) if finished.values is None else finished.values
+            told = self._told_by_parse(signature, completion) if finished.values is None else finished.values
             return self._values(signature, completion, told, lambda field: told[field.name])
         watched = {"signature": signature, "completion": completion}
         with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
@@ -135,6 +139,31 @@ class Adapter:
         with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
             found = call.outputs = self._read(signature, reader.finish(), completion)
             return found
+
+    def _told_by_parse(self, signature: SignatureMeta, completion: str) -> Mapping[str, Any]:
+        """What a user's `parse` makes of a reply.
+
+        Raises:
+            AdapterParseError: it raised, or gave no dict.
+        """
+        fault: Exception | None = None
+        try:
+            told: Any = self.parse(signature, completion)
+        except LMStreamError:
+            raise
+        except Exception as error:
+            fault, told = error, None
+        if isinstance(told, Mapping):
+            return told
+        name = type(self).__name__
+        what = (
+            f"{type(fault).__name__}: {fault}" if fault is not None else f"it gave {told!r:.80}, not a dict of fields"
+        )
+        raise AdapterParseError(
+            f"{name}.parse could not read the reply: {what}. The reply was: {_shortened(completion)}",
+            adapter_name=name,
+            lm_response=completion,
+        ) from fault
 
     def _parses(self) -> bool:
         """Whether `parse` was overridden, and no later than that `reader`."""
@@ -208,7 +237,7 @@ class WholeReader:
     def finish(self) -> Finished:
         """Parse; a reply that does not parse gives nothing here, and its error where its values are wanted."""
         try:
-            values = self._adapter.parse(self._signature, "".join(self._pieces))
+            values = self._adapter._told_by_parse(self._signature, "".join(self._pieces))
         except AdapterParseError:
             return Finished([], {})
         fields = {name: text_of(values[name]) for name in self._signature.output_fields if name in values}

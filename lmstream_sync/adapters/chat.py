@@ -28,7 +28,7 @@ class ChatAdapter(AdapterWithFallback):
     both ends of a field is dropped; inside, every character stays.
 
     Args:
-        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        callbacks, use_native_function_calling, native_response_types, parallel_tool_calls: see `Adapter`.
         use_json_adapter_fallback: see `AdapterWithFallback`.
     """
 

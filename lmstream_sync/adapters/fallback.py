@@ -15,7 +15,7 @@ class AdapterWithFallback(PromptAdapter):
     """An adapter that has `JSONAdapter` ask once more where a reply does not parse.
 
     Args:
-        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        callbacks, use_native_function_calling, native_response_types, parallel_tool_calls: see `Adapter`.
         use_json_adapter_fallback: `False`: such a reply is an error at once.
     """
 
@@ -25,8 +25,9 @@ class AdapterWithFallback(PromptAdapter):
         use_native_function_calling: bool | None = None,
         native_response_types: Sequence[type] | None = None,
         use_json_adapter_fallback: bool = True,
+        parallel_tool_calls: bool | None = None,
     ) -> None:
-        super().__init__(callbacks, use_native_function_calling, native_response_types)
+        super().__init__(callbacks, use_native_function_calling, native_response_types, parallel_tool_calls)
         self.use_json_adapter_fallback = use_json_adapter_fallback
 
     def fallback(self) -> Adapter | None:
@@ -36,4 +37,6 @@ class AdapterWithFallback(PromptAdapter):
         # Here, as most programs never need it, and what it imports is not for the event loop.
         from lmstream_sync.adapters.json_adapter import JSONAdapter
 
-        return JSONAdapter(self.callbacks, self.use_native_function_calling, self.native_response_types)
+        return JSONAdapter(
+            self.callbacks, self.use_native_function_calling, self.native_response_types, self.parallel_tool_calls
+        )

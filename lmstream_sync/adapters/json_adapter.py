@@ -42,7 +42,7 @@ class JSONAdapter(PromptAdapter):
     stands. What is nearly JSON is repaired when the reply is over. See `JSONReader`.
 
     Args:
-        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        callbacks, use_native_function_calling, native_response_types, parallel_tool_calls: see `Adapter`.
     """
 
     calls_functions_natively: ClassVar[bool] = True
@@ -52,8 +52,9 @@ class JSONAdapter(PromptAdapter):
         callbacks: Sequence[Any] | None = None,
         use_native_function_calling: bool | None = None,
         native_response_types: Sequence[type] | None = None,
+        parallel_tool_calls: bool | None = None,
     ) -> None:
-        super().__init__(callbacks, use_native_function_calling, native_response_types)
+        super().__init__(callbacks, use_native_function_calling, native_response_types, parallel_tool_calls)
         # Any reply may need it, and replies are read on the event-loop thread, where nothing is imported.
         import json_repair  # noqa: F401
 

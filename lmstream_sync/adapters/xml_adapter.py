@@ -33,7 +33,7 @@ class XMLAdapter(AdapterWithFallback):
     ends of a field is dropped; inside, every character stays, line ends too.
 
     Args:
-        callbacks, use_native_function_calling, native_response_types: see `Adapter`.
+        callbacks, use_native_function_calling, native_response_types, parallel_tool_calls: see `Adapter`.
         use_json_adapter_fallback: see `AdapterWithFallback`.
     """
 

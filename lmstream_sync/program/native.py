@@ -131,6 +131,9 @@ class NativeField:
         self._text: list[str] = []
         #: Whether anything came.
         self.begun = False
+        #: A type that has no empty value closes its field with its last piece, which so waits for the next.
+        self._waits = not self._is_text and self.empty() is None
+        self._held: Any = None
 
     def feed(self, delta: Delta) -> list[FieldEvent]:
         """What a piece has for this field."""
@@ -141,7 +144,9 @@ class NativeField:
         if isinstance(piece, str):
             self._text.append(piece)
             return [FieldDelta(self._field.name, piece, False)]
-        return [FieldObject(self._field.name, piece)]
+        if self._waits:
+            piece, self._held = self._held, piece
+        return [FieldObject(self._field.name, piece)] if piece is not None else []
 
     def finish(self, value: Any) -> list[FieldEvent]:
         """The reply is over: what is left of the field, its last mark among it.
@@ -151,8 +156,9 @@ class NativeField:
         """
         if self._text or (value is not None and self._is_text):
             return [FieldDelta(self._field.name, "" if self._text else self.text(value), True)]
-        whole = [FieldObject(self._field.name, value)] if value and not self.begun else []
-        return [*whole, FieldObject(self._field.name, self.empty(), True)]
+        if not self.begun and value is not None:
+            return [FieldObject(self._field.name, value, True)]
+        return [FieldObject(self._field.name, self._held if self._waits else self.empty(), True)]
 
     def value(self, choice: Choice) -> Any:
         """The field's value in a whole reply; `None` where it has none."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lmstream_sync.adapters.base import Adapter
-from lmstream_sync.adapters.reader import FieldEvent, FieldRestart, Finished
-from lmstream_sync.errors import AdapterParseError
+from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart, Finished
+from lmstream_sync.errors import AdapterParseError, ConfigurationError
 from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.program.native import NativeField
 from lmstream_sync.program.observing import RunObserver
@@ -30,12 +30,14 @@ class Reading:
         signature: the run's.
         asked: what the prompt asks for: the same without fields that are not answered by text.
         natives: output field → how it is read beside the text.
+        calls_functions: the model may call tools beside its text, or in the place of it.
     """
 
     adapter: Adapter
     signature: SignatureMeta
     asked: SignatureMeta
     natives: Mapping[str, type[NativeField]]
+    calls_functions: bool = False
 
     def whole(self, choice: Choice) -> ChoiceRead:
         """A whole answer."""
@@ -58,9 +60,9 @@ class Reading:
             )
         texts = dict(read.finished.fields)
         signature = without(self.asked, read.beside)
-        if choice.tool_calls and any(field in read.beside for field in self.natives):
+        if choice.tool_calls and self.calls_functions:
             # A model that calls tools may leave out the rest.
-            signature = without(signature, [name for name in signature.output_fields if name not in texts])
+            signature = without(signature, [name for name in signature.output_fields if not texts.get(name)])
         found = self.adapter.values(signature, read.finished, choice.text) if signature.output_fields else {}
         for name, (value, text) in read.beside.items():
             found[name], texts[name] = value, text
@@ -98,7 +100,8 @@ class _ChoiceReading:
     def __init__(self, how: Reading) -> None:
         self.reader = how.adapter.new_reader(how.asked)
         self._natives = {name: kind(how.signature.output_fields[name]) for name, kind in how.natives.items()}
-        self._asked = how.asked.output_fields.keys()
+        self._asked = how.asked.output_fields
+        self._calls_functions = how.calls_functions
         #: Native fields of which the text has given something.
         self._by_text: set[str] = set()
 
@@ -121,6 +124,12 @@ class _ChoiceReading:
     def finish(self, choice: Choice) -> tuple[list[FieldEvent], ChoiceRead]:
         """The answer is over: what was held back, and what there is in all."""
         finished = self.reader.finish()
+        if not isinstance(finished, Finished):
+            raise ConfigurationError(
+                f"{type(self.reader).__name__}.finish() must give a Finished, not {finished!r:.80}"
+            )
+        if self._calls_functions:
+            finished = self._beside_calls(finished, choice)
         if not self._natives:
             return finished.deltas, ChoiceRead(finished, {})
         events = self._told(finished.deltas)
@@ -139,6 +148,25 @@ class _ChoiceReading:
             events += native.finish(value)
             beside[name] = (value, native.text(value))
         return events, ChoiceRead(finished, beside)
+
+    def _beside_calls(self, finished: Finished, choice: Choice) -> Finished:
+        """The text beside calls of tools: models leave the form out there, or all of the text.
+
+        Then plain text is the first field of text, and the others are empty.
+        """
+        deltas, fields = list(finished.deltas), dict(finished.fields)
+        plain = choice.text.strip()
+        first = next((name for name, field in self._asked.items() if field.annotation is str), None)
+        if plain and not fields and first is not None:
+            deltas = [each for each in deltas if each.field != first]
+            deltas.append(FieldDelta(first, plain, True))
+            fields[first] = plain
+        elif choice.tool_calls:
+            closed = {each.field for each in deltas} | fields.keys()
+            for name in self._asked:
+                if name not in closed and name not in self._natives:
+                    deltas.append(FieldDelta(name, "", True))
+        return finished._replace(deltas=deltas, fields=fields)
 
     def _told(self, events: Sequence[FieldEvent]) -> list[FieldEvent]:
         """What the text gives, without fields that are given beside it."""

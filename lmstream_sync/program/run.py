@@ -20,6 +20,7 @@ from lmstream_sync.program.module import Predictor
 from lmstream_sync.program.native import left_out, native_fields, takes_documents, tools_field
 from lmstream_sync.program.observing import RunObserver, current_observer
 from lmstream_sync.program.reading import Reading, ReplyTap, without
+from lmstream_sync.program.tool_running import tools_by_name
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.workers import in_worker
 from lmstream_sync.settings import settings
@@ -28,7 +29,7 @@ from lmstream_sync.signatures import Prediction, SignatureMeta, check_inputs, en
 if TYPE_CHECKING:
     from lmstream_sync.lm.model import LM
 
-__all__ = ["Asked", "Run", "asked", "awaited", "waited"]
+__all__ = ["Asked", "Run", "adapter_in_force", "asked", "awaited", "waited"]
 
 
 class Asked(NamedTuple):
@@ -70,6 +71,9 @@ def asked(predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     if config is not None and not isinstance(config, Mapping):
         raise ConfigurationError(f"config={config!r}: give a dict of the request's options, {{'temperature': 0.5}}")
     checked = check_inputs(signature, inputs)
+    tools = tools_field(signature)
+    if tools is not None:
+        checked[tools] = list(tools_by_name(checked[tools] or ()).values())
     model = _checked_lm(lm or predictor.lm or settings.lm)
     return Asked(
         signature=attempt_signature(signature, predictor),
@@ -93,7 +97,12 @@ def _checked_lm(lm: Any) -> LM:
     return found
 
 
-def _adapter_in_force() -> Adapter:
+def adapter_in_force() -> Adapter:
+    """The adapter of the settings, else `ChatAdapter`.
+
+    Raises:
+        ConfigurationError: the setting is no adapter.
+    """
     adapter = settings.adapter
     if adapter is None:
         return ChatAdapter()
@@ -203,7 +212,7 @@ class Run:
     def __init__(self, predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self._predictor = predictor
         self._asked = asked(predictor, args, kwargs)
-        self._adapter = _adapter_in_force()
+        self._adapter = adapter_in_force()
         lm = self._asked.lm
         self._given: dict[str, Any] = {**getattr(lm, "kwargs", {}), **self._asked.config}
         self._endpoint = (str(getattr(lm, "model", "")), str(self._given.get("api_base") or ""))
@@ -275,8 +284,10 @@ class Run:
         prompt = without(signature, left_out(natives, self._endpoint[0], self._given))
         if tools is not None:
             prompt = without(prompt, [tools])
-            options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools) or ()])
-        how = Reading(adapter, signature, prompt, natives)
+            options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools)])
+            if adapter.parallel_tool_calls is not None:
+                options.setdefault("parallel_tool_calls", adapter.parallel_tool_calls)
+        how = Reading(adapter, signature, prompt, natives, calls_functions=tools is not None)
         messages = adapter.format(prompt, self._asked.demos, inputs)
         if not takes_documents(self._endpoint[0]):
             messages = documents_as_text(messages)

@@ -80,7 +80,7 @@ class Tool:
         bare = unwrapped(func)
         self.func = func
         self.name = name or str(getattr(func, "__name__", "") or _name_of(bare, func))
-        self.desc = desc if desc is not None else inspect.getdoc(bare) or ""
+        self.desc = desc if desc is not None else _doc_of(bare, func)
         self.callbacks = list(callbacks or ())
         self._arguments = arguments_of(func, arg_types or {})
         self.arg_types: dict[str, Any] = {key: argument.annotation for key, argument in self._arguments.items()}
@@ -244,6 +244,14 @@ def _in_place(
         if parameter.kind is parameter.POSITIONAL_ONLY and at == len(placed) and parameter.name in named:
             placed.append(named.pop(parameter.name))
     return tuple(placed), named
+
+
+def _doc_of(bare: Callable[..., Any], func: Any) -> str:
+    """What a docstring says of it; of an object with a `__call__` that has none, its class's."""
+    doc = inspect.getdoc(bare)
+    if doc and doc != inspect.getdoc(type.__call__):
+        return doc
+    return inspect.getdoc(func if isinstance(func, type) else type(func)) or "" if bare is not func else ""
 
 
 def _name_of(bare: Callable[..., Any], func: Any) -> str:

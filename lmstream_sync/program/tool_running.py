@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -27,6 +28,8 @@ OBSERVATION_LIMIT = 100_000
 
 #: The longest text of an error: characters.
 ERROR_LIMIT = 2_000
+
+_log = logging.getLogger("lmstream_sync.tool")
 
 _AT_ONCE = (str, int, float, bool, type(None))
 
@@ -115,8 +118,6 @@ async def arun_tool_calls(calls: Any, tools: Iterable[Any] | Mapping[str, Any]) 
     asked: Sequence[AskedCall] = list(getattr(calls, "tool_calls", calls))
     if len(asked) == 1:
         return [await _result(asked[0], known)]
-    if len(asked) == 1:
-        return [await _result(asked[0], known)]
     running = [asyncio.ensure_future(_result(call, known)) for call in asked]
     try:
         return list(await asyncio.gather(*running))
@@ -140,7 +141,9 @@ async def _result(call: AskedCall, tools: Mapping[str, Tool]) -> ToolResult:
             # Turning it into text may run the user's code, and take its time.
             observation = await in_worker(partial(_observed, value), name=f"writing what {call.name} returned")
     except Exception as error:
-        return ToolResult(call, None, error, await _told(call, error, call.name in tools))
+        told = await _told(call, error, call.name in tools)
+        _log.warning("a tool call failed, and the model is told: %s", told)
+        return ToolResult(call, None, error, told)
     return ToolResult(call, value, None, observation)
 
 

@@ -13,7 +13,7 @@ __all__ = ["as_literal", "repaired"]
 
 #: How often json-repair may look at a character: of a text, and for each character of it. It needs four
 #: looks a character for what models write, and on some degenerate texts (`{"{"{"{"`) as many as there are characters.
-_LOOKS: Final = 1_000_000
+_LOOKS: Final = 200_000
 _LOOKS_EACH: Final = 6
 
 _PYTHON = re.compile(r"\s*[\[{]\s*'")
@@ -33,7 +33,7 @@ def repaired(text: str) -> Any:
 
     try:
         return json_repair.loads(_Watched(text), skip_json_loads=True)
-    except (ValueError, RecursionError, _TooManyLooks):
+    except Exception:  # it has asserts that text can break, besides what it means to raise
         return ""
 
 

@@ -160,9 +160,9 @@ def _parsed(field: Field | Any, text: str) -> Any:
 
 
 def _text_or_more(text: str, allowed: set[Any], validate: Callable[[Any], Any]) -> Any:
-    """The value of a type that text alone satisfies: JSON only where it is plainly meant."""
-    if len(allowed) > 1 and text[:1] in ("[", "{"):
-        for made in _as_json(text):
+    """The value of a type that text alone satisfies: another member where the text plainly is one."""
+    if len(allowed) > 1 and text[:1] != '"':
+        for made in [*_as_json(text), *(value for name, value in (("True", True), ("False", False)) if text == name)]:
             with contextlib.suppress(ValueError):
                 return validate(made)
     return validate(text)

@@ -8,6 +8,7 @@ from typing import Any
 from lmstream_sync.errors import SignatureError
 from lmstream_sync.lm import LM
 from lmstream_sync.program import Module
+from lmstream_sync.program.run import adapter_in_force
 
 __all__ = ["check_call"]
 
@@ -17,10 +18,11 @@ def check_call(program: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> N
 
     Raises:
         SignatureError: arguments that the program does not take, or lacks.
-        ConfigurationError: no LM.
+        ConfigurationError: no LM, or a setting `adapter` that is none.
     """
     if isinstance(program, LM):
         return
+    adapter_in_force()
     check = getattr(program, "check_call", None)
     if isinstance(program, Module) and check is not None:
         check(args, kwargs)

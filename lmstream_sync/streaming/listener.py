@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lmstream_sync.errors import ConfigurationError, ListenerError
 from lmstream_sync.program import Module
@@ -53,7 +53,7 @@ class StreamListener:
         predict: Any = None,
         predict_name: str | None = None,
         allow_reuse: bool = False,
-        granularity: str = "text",
+        granularity: Literal["text", "item", "value"] = "text",
     ) -> None:
         if not isinstance(signature_field_name, str) or not signature_field_name:
             raise ConfigurationError(f"StreamListener({signature_field_name!r}): give the output field's name")
@@ -152,7 +152,7 @@ def _bind_one(program: Any, predictors: list[tuple[str, Any]], listener: StreamL
     having = [(name, each) for name, each in predictors if field in each.signature.output_fields]
     if listener.predict is not None:
         found = [(name, each) for name, each in predictors if each is listener.predict]
-        wanted = "the predictor given as predict="
+        wanted = "a predictor like that given with predict="
     elif listener.predict_name is not None:
         found = [(name, each) for name, each in predictors if name == listener.predict_name]
         wanted = f"a predictor named {listener.predict_name!r}"

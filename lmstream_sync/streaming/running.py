@@ -20,10 +20,19 @@ from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.workers import in_worker
 from lmstream_sync.signatures import Prediction, SignatureMeta
 
-__all__ = ["Runner", "runner_of"]
+__all__ = ["Runner", "runner_of", "streamified"]
 
 #: Runs a program in a call, on the loop, and gives its final value.
 Runner = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
+
+
+_STREAMIFIED = "_lmstream_sync_streamified"
+
+
+def streamified(call_program: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark what `streamify` made, which is a program no more."""
+    setattr(call_program, _STREAMIFIED, True)
+    return call_program
 
 
 def runner_of(program: Any, is_async_program: bool = False) -> Runner:
@@ -41,10 +50,14 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
             f"{program!r} cannot be streamed: give a Module (lms.Predict('question -> answer')), a function, a "
             "coroutine function, or a generator function"
         )
+    if getattr(program, _STREAMIFIED, False):
+        raise ConfigurationError("this program is streamified already: give the program itself")
     if isinstance(program, SignatureMeta):
-        raise ConfigurationError(f"streamify({program!r}): a signature is no program yet; give lms.Predict(signature)")
+        raise ConfigurationError(f"{program!r} is a signature and no program yet; give lms.Predict(signature)")
     if isinstance(program, type) and issubclass(program, Module):
-        raise ConfigurationError(f"streamify({program.__name__}): this is the class; give an object, made of it")
+        raise ConfigurationError(
+            f"{program.__name__} is the class; give an object, made of it: {program.__name__}(...)"
+        )
     if isinstance(program, Module):
         if is_async_program or prefers_async(program):
             return partial(_run_async, program.acall)

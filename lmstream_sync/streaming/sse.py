@@ -8,18 +8,23 @@ begin another event.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
+import traceback
 from typing import Any, overload
 
 from lmstream_sync.errors import ConfigurationError, LMStreamError, StreamClosed
 from lmstream_sync.events import ManyResult, MergedEvent, StatusMessage, StreamResponse, StreamRestart
+from lmstream_sync.lm.secrets import known_secrets, scrub
 from lmstream_sync.runtime.waiting import Expired
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.signatures.plain import jsonable
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["AsyncSSE", "SSE", "encode_error", "encode_event", "streaming_response"]
+
+_log = logging.getLogger("lmstream_sync.streaming")
 
 DONE = "data: [DONE]\n\n"
 HEARTBEAT = ": heartbeat\n\n"
@@ -69,6 +74,14 @@ def encode_error(error: BaseException, *, expose: bool = False) -> str:
 def _error(error: BaseException, expose: bool) -> dict[str, Any]:
     kind = type(error).__name__ if expose or isinstance(error, LMStreamError) else "ProgramError"
     return {"error": {"type": kind, "message": str(error) if expose else MASKED}}
+
+
+def _log_failure(stream: Stream, error: Exception) -> None:
+    """Say in the log what the reader at the other end is not told; a fault of the program's with its traceback."""
+    text = f"{type(error).__name__}: {error}"
+    if not isinstance(error, LMStreamError):
+        text = "".join(traceback.format_exception(error)).rstrip()
+    _log.error("%r failed: %s", stream, scrub(text, known_secrets({})))
 
 
 def _is_raw_chunk(event: Any) -> bool:
@@ -140,6 +153,7 @@ class SSE:
         except StreamClosed:
             raise  # whoever closed it wants nothing more
         except Exception as error:
+            _log_failure(self._stream, error)
             self._left = [encode_error(error, expose=self._expose), DONE]
         return _first_of(self._left)
 
@@ -184,6 +198,7 @@ class AsyncSSE:
             except StreamClosed:
                 raise
             except Exception as error:
+                _log_failure(self._stream.stream, error)
                 self._left = [encode_error(error, expose=self._expose), DONE]
         if not self._left:
             raise StopAsyncIteration
@@ -219,7 +234,8 @@ def streaming_response(
         stream: what a streamified program gave; an `AsyncStream` gives an asynchronous iterator.
         heartbeat: seconds of silence after which a comment is sent, which keeps proxies
             open and lets a WSGI server see that its reader left; `None` for none.
-        expose_errors: tell the reader the message of an error; else a general one.
+        expose_errors: tell the reader the message of an error; else a general one, and the
+            logger `lmstream_sync.streaming` has the error.
 
     Raises:
         ConfigurationError: it is no stream.

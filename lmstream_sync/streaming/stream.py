@@ -91,7 +91,7 @@ class Stream(EventStream):
 
     # Reading in terms of fields.
 
-    def text(self, field: str | None = None) -> FieldView:
+    def text(self, field: str | None = None) -> FieldView[str]:
         """An iterator over the pieces of one field's text.
 
         Args:
@@ -109,7 +109,7 @@ class Stream(EventStream):
         """
         return FieldView(self, self._texts(Pieces, field))
 
-    def snapshots(self, field: str | None = None) -> FieldView:
+    def snapshots(self, field: str | None = None) -> FieldView[Any]:
         """An iterator over the text so far of one field; starts again from `""` on a restart.
 
         For `granularity="value"`, over the partial value (`None` on a restart); for `"item"`,
@@ -220,11 +220,11 @@ class AsyncStream(AsyncEventStream):
     async def __aenter__(self) -> AsyncStream:
         return self
 
-    def text(self, field: str | None = None) -> AsyncFieldView:
+    def text(self, field: str | None = None) -> AsyncFieldView[str]:
         """See `Stream.text`; for `async for`."""
         return AsyncFieldView(self, self.stream._texts(Pieces, field))
 
-    def snapshots(self, field: str | None = None) -> AsyncFieldView:
+    def snapshots(self, field: str | None = None) -> AsyncFieldView[Any]:
         """See `Stream.snapshots`; for `async for`."""
         return AsyncFieldView(self, self.stream._texts(Snapshots, field))
 

@@ -22,7 +22,7 @@ from lmstream_sync.streaming.iterating import new_channel
 from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_field
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
-from lmstream_sync.streaming.running import Runner, runner_of
+from lmstream_sync.streaming.running import Runner, runner_of, streamified
 from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
@@ -96,7 +96,11 @@ def streamify(
         SignatureError: (at the call) inputs that the program does not take, or lacks.
     """
     if status_message_provider is not None and not (
-        status_message_provider is False or hasattr(status_message_provider, "tool_start_status_message")
+        status_message_provider is False
+        or (
+            hasattr(status_message_provider, "tool_start_status_message")
+            and not isinstance(status_message_provider, type)
+        )
     ):
         raise ConfigurationError(
             f"status_message_provider={status_message_provider!r}: give a StatusMessageProvider, or False for none"
@@ -117,7 +121,7 @@ def streamify(
         opened = plan.open(args, kwargs, include_final=include)
         return AsyncStream(opened) if async_streaming else opened
 
-    return call_program
+    return streamified(call_program)
 
 
 def stream(program: Any, /, *args: Any, **inputs: Any) -> Stream:

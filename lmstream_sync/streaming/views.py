@@ -7,7 +7,7 @@ before its first item too and from any thread, closes the stream.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lmstream_sync.errors import StreamRestarted
 from lmstream_sync.events import StreamResponse, StreamRestart
@@ -17,6 +17,9 @@ from lmstream_sync.streaming.accounts import Heard, TextAccounts, text_of_chunk
 from lmstream_sync.streaming.portion import Portion
 
 __all__ = ["AsyncFieldView", "FieldView", "ItemSnapshots", "Pieces", "Snapshots", "ValueSnapshots"]
+
+
+T = TypeVar("T")
 
 
 class Pieces:
@@ -174,7 +177,7 @@ class _View:
         self._over = False
 
 
-class FieldView(_View):
+class FieldView(_View, Generic[T]):
     """Iterates over what one field gives; a context manager too.
 
     Args:
@@ -182,59 +185,61 @@ class FieldView(_View):
         texts: makes what is given.
     """
 
-    def __iter__(self) -> FieldView:
+    def __iter__(self) -> FieldView[T]:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> T:
         """The next text or value; raises what `Stream.__next__` raises, and `StreamRestarted`."""
         while (text := self._texts.next()) is NOTHING:
             if self._over:
                 text = self._texts.rest()
                 if text is NOTHING:
                     raise StopIteration
-                return text
+                break
             try:
                 next(self._stream)
             except StopIteration:
                 self._over = True
-        return text
+        given: T = text
+        return given
 
     def close(self) -> None:
         """Close the stream."""
         self._stream.close()
 
-    def __enter__(self) -> FieldView:
+    def __enter__(self) -> FieldView[T]:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
-class AsyncFieldView(_View):
+class AsyncFieldView(_View, Generic[T]):
     """The same for an `AsyncStream`, with `async for`."""
 
-    def __aiter__(self) -> AsyncFieldView:
+    def __aiter__(self) -> AsyncFieldView[T]:
         return self
 
-    async def __anext__(self) -> Any:
+    async def __anext__(self) -> T:
         """The next text or value; raises what `AsyncStream.__anext__` raises, and `StreamRestarted`."""
         while (text := self._texts.next()) is NOTHING:
             if self._over:
                 text = self._texts.rest()
                 if text is NOTHING:
                     raise StopAsyncIteration
-                return text
+                break
             try:
                 await self._stream.__anext__()
             except StopAsyncIteration:
                 self._over = True
-        return text
+        given: T = text
+        return given
 
     async def aclose(self) -> None:
         """Close the stream."""
         await self._stream.aclose()
 
-    async def __aenter__(self) -> AsyncFieldView:
+    async def __aenter__(self) -> AsyncFieldView[T]:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

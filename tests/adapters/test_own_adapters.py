@@ -155,3 +155,33 @@ def test_a_parse_that_asks_its_base_without_a_reader_is_an_error_and_no_endless_
 
 def test_the_readers_are_exported() -> None:
     assert lms.adapters.ChatReader is ChatReader
+
+
+@pytest.mark.parametrize(("gives", "said"), [(None, "it gave None"), (KeyError("x"), "KeyError: 'x'")])
+def test_a_fault_of_parse_is_a_reply_that_does_not_parse(serve: Any, gives: Any, said: str) -> None:
+    class Faulty(Lines):
+        def parse(self, signature: Any, completion: str) -> Any:
+            if isinstance(gives, Exception):
+                raise gives
+            return gives
+
+    serve(Reply("answer: a pan", cut=3))
+    with lms.context(adapter=Faulty()):
+        for ask in (lms.Predict("q -> answer"), lambda q: streamed(lms.Predict("q -> answer"), "answer", q=q)):
+            with pytest.raises(lms.AdapterParseError, match=said) as raised:
+                ask(q="?")
+            assert raised.value.adapter_name == "Faulty"
+
+
+def test_a_reader_that_finishes_with_something_else_is_told_so(serve: Any) -> None:
+    class Careless(UpperReader):
+        def finish(self) -> Any:
+            return None
+
+    class Using(Lines):
+        def reader(self, signature: Any) -> Careless:
+            return Careless("answer")
+
+    serve("a pan")
+    with lms.context(adapter=Using()), pytest.raises(lms.ConfigurationError, match="Careless.finish"):
+        lms.Predict("q -> answer")(q="?")

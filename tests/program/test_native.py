@@ -237,3 +237,74 @@ def test_fragments_of_calls_that_take_turns_are_put_in_order() -> None:
         {"name": "two", "args": {"b": 2}},
         {"name": "three", "args": {}},
     ]
+
+
+@pytest.mark.parametrize("adapter", [lms.ChatAdapter, lms.XMLAdapter, lms.JSONAdapter])
+def test_plain_text_beside_calls_is_the_first_field_of_text(serve: Any, adapter: Any) -> None:
+    serve(Reply(" Let me look. ", tool_calls=CALLS, cut=5))
+    with lms.context(adapter=adapter(use_native_function_calling=True)):
+        seen, made = streamed(lms.Predict(ACT), "next_thought", "calls", question="?", tools=TOOLS)
+    assert text(seen["next_thought"]) == "Let me look." == made.next_thought == made.raw("next_thought")
+    assert len(made.calls.tool_calls) == 2
+
+
+def test_a_reply_of_calls_alone_closes_the_fields_of_text(serve: Any) -> None:
+    serve(Reply(tool_calls=CALLS, cut=5))
+    signature = "question, tools: list[lms.Tool] -> thought, more, calls: lms.ToolCalls"
+    with lms.context(adapter=lms.ChatAdapter(use_native_function_calling=True)):
+        seen, made = streamed(lms.Predict(signature), "thought", "more", question="?", tools=TOOLS)
+    assert (text(seen["thought"]), text(seen["more"])) == ("", "") == (made.thought, made.more)
+
+
+def test_tools_may_be_functions_and_nothing_else(serve: Any) -> None:
+    server = serve(Reply(tool_calls=CALLS))
+    with lms.context(adapter=lms.ChatAdapter(use_native_function_calling=True, parallel_tool_calls=False)):
+        made = lms.Predict(ACT)(question="?", tools=[weather, clock])
+        assert [call.name for call in made.calls.tool_calls] == ["weather", "clock"]
+        assert server.requests[0].body["parallel_tool_calls"] is False
+        for wrong in ([5], ["x"]):
+            with pytest.raises(lms.ConfigurationError, match="give a function"):
+                lms.streamify(lms.Predict(ACT))(question="?", tools=wrong)
+
+
+class Sealed(lms.Type):
+    """A type that has no empty value."""
+
+    text: str
+
+    @classmethod
+    def is_streamable(cls) -> bool:
+        return True
+
+    @classmethod
+    def parse_stream_chunk(cls, chunk: Any) -> Sealed | None:
+        content = chunk.choices[0].delta.content if chunk.choices else None
+        return cls(text=content) if content else None
+
+
+@pytest.mark.parametrize("cut", [4, 1000])
+def test_each_chunk_of_a_type_without_an_empty_value_is_an_instance(serve: Any, cut: int) -> None:
+    body = reply(sealed='{"text": "hi"}', answer="a pan")
+    serve(Reply(body, cut=cut))
+    signature = lms.Signature("question -> sealed: Sealed, answer", custom_types={"Sealed": Sealed})
+    seen, made = streamed(lms.Predict(signature), "sealed", question="?")
+    assert all(isinstance(event.chunk, Sealed) for event in seen["sealed"])
+    assert "".join(event.chunk.text for event in seen["sealed"]) == body
+    assert made.sealed == Sealed(text="hi")
+
+
+def test_a_native_type_of_which_nothing_came_gives_its_empty_value_once(serve: Any) -> None:
+    class Silent(Loud):
+        @classmethod
+        def parse_stream_chunk(cls, chunk: Any) -> Loud | None:
+            return None
+
+        @classmethod
+        def parse_lm_response(cls, response: Any) -> Loud | None:
+            return None
+
+    serve(Reply(reply(answer="a pan"), cut=4))
+    signature = lms.Signature("question -> silent: Silent, answer", custom_types={"Silent": Silent})
+    with lms.context(adapter=lms.ChatAdapter(native_response_types=[Silent])):
+        seen, made = streamed(lms.Predict(signature), "silent", question="?")
+    assert [event.chunk for event in seen["silent"]] == [Silent()] == [made.silent]

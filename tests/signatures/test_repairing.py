@@ -42,3 +42,7 @@ def test_no_warning_for_escapes_that_Python_has_not() -> None:
 def test_degenerate_text_ends(text: str) -> None:
     """json-repair takes time in the square of some texts; it is stopped then."""
     repaired(text)
+
+
+def test_whatever_json_repair_stumbles_over_is_no_error() -> None:
+    assert repaired('{"```json1```') == ""

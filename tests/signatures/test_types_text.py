@@ -179,3 +179,12 @@ def test_a_long_text_of_fences_is_read_in_time_linear_in_it(text: str) -> None:
 )
 def test_what_json_decodes_to_is_taken_too(annotation: Any, decoded: Any, value: Any) -> None:
     assert fit_value(annotation, decoded) == value
+
+
+def test_a_history_says_what_is_wrong_with_what_it_is_given() -> None:
+    with pytest.raises(lms.SignatureError, match="by name"):
+        lms.History().add("hi")  # type: ignore[arg-type]
+    with pytest.raises(lms.SignatureError, match="whole number"):
+        lms.History().last("x")  # type: ignore[arg-type]
+    with pytest.raises(lms.SignatureError, match="no content"):
+        lms.History([{"role": "user"}])

@@ -217,3 +217,20 @@ def test_a_typed_dict_within_a_model_says_which_one_to_take() -> None:
 def test_the_error_of_a_reply_names_field_type_and_text() -> None:
     with pytest.raises(lms.AdapterParseError, match="'n'.*'many' is no int"):
         lms.ChatAdapter().parse(lms.Signature("q -> n: int"), "[[ ## n ## ]]\nmany")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "text", "value"),
+    [
+        (int | str, "7", 7),
+        (int | str, "seven", "seven"),
+        (int | str, '"7"', '"7"'),
+        (bool | str, "True", True),
+        (float | str, "1.5", 1.5),
+        (str | None, "7", "7"),
+        (int | None | str, "007", "007"),
+    ],
+)
+def test_a_union_with_text_is_what_its_text_plainly_is(annotation: Any, text: str, value: Any) -> None:
+    parsed = parse_value(annotation, text)
+    assert parsed == value and type(parsed) is type(value)

@@ -62,6 +62,10 @@ class History(Sourced):
         Raises:
             SignatureError: there is nothing to add, or the role is none.
         """
+        if turn is not None and not hasattr(turn, "keys"):
+            raise SignatureError(
+                f"History.add({turn!r:.60}): give the turn's fields by name, add(question=..., answer=...)"
+            )
         given = {**({name: turn[name] for name in turn} if turn is not None else {}), **fields}
         self.messages.extend(History([given]).messages)
         return self
@@ -75,8 +79,8 @@ class History(Sourced):
         Raises:
             SignatureError: `n` is below 0.
         """
-        if n < 0:
-            raise SignatureError(f"History.last({n}): a number of turns is 0 or more")
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise SignatureError(f"History.last({n!r}): a number of turns is a whole number, 0 or more")
         head = 0
         while head < len(self.messages) and self.messages[head].get("role") in ("system", "developer"):
             head += 1
@@ -153,6 +157,8 @@ def _checked(number: int, turn: Any) -> dict[str, Any]:
         raise ValueError(f"turn {number} is empty")
     if not all(isinstance(name, str) for name in made):
         raise ValueError(f"turn {number} has names that are no strings: {', '.join(map(repr, made))}")
+    if made.keys() == {"role"}:
+        raise ValueError(f"turn {number} has a role and no content")
     if made.keys() == {"role", "content"} and made["role"] not in _ROLES:
         raise ValueError(f"turn {number} has the role {made['role']!r}; the roles are {', '.join(_ROLES)}")
     return made
