@@ -80,6 +80,9 @@ class ChatReader:
 
     def feed(self, text: str) -> list[FieldEvent]:
         """Take one piece; give at most one delta for each field that it touches."""
+        if self._open is not None and not self._scanner.at_line_start and "\n" not in text:
+            given = self._open.add(text)  # what most pieces are
+            return [FieldDelta(self._name, given, False)] if given else []
         deltas: list[FieldEvent] = []
         begin = 0
         for found in self._scanner.scan(text):

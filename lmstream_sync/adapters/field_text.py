@@ -41,6 +41,11 @@ class FieldText:
                 begins with white space, and it may have begun in an earlier piece. Where it
                 stood for something else than itself, `retract` it.
         """
+        if self._sure == self._length and self._length and not partial and piece and not piece[-1].isspace():
+            # Nothing waits, and all of this piece is certain: what most pieces are.
+            self._length += len(piece)
+            self._sure = self._length
+            return self._give(piece)
         if not self._length:
             piece = piece.lstrip()
         if self._partial and len(partial) <= len(piece):

@@ -63,8 +63,8 @@ class MarkerScanner:
                 self._names.add(name)
                 insort(self._sorted, marker(name))
         self._longest = max(map(len, self._sorted), default=0)
-        #: Whether the line so far is blanks and then `partial`.
-        self._at_line_start = True
+        #: Whether the line so far is blanks and then `partial`; else a piece without a line feed has no marker.
+        self.at_line_start = True
         #: The end of the text so far that may yet become a marker; empty where there is none.
         self.partial = ""
 
@@ -76,9 +76,9 @@ class MarkerScanner:
 
     def scan(self, text: str) -> Iterator[Marker]:
         """The markers that a piece completes, in order. Read it to its end before the next piece."""
-        if self._at_line_start:
+        if self.at_line_start:
             found = self._continue_line(text)
-            if self._at_line_start:
+            if self.at_line_start:
                 return
             if found is not None:
                 yield found
@@ -89,7 +89,7 @@ class MarkerScanner:
         if newline >= 0:
             beginning = text[_blanks_end(text, newline + 1) :]
             if self._begins_marker(beginning):
-                self._at_line_start, self.partial = True, beginning
+                self.at_line_start, self.partial = True, beginning
 
     def _continue_line(self, text: str) -> Marker | None:
         """Go on in a line that may still begin with a marker, to the marker or the end of that hope."""
@@ -99,7 +99,7 @@ class MarkerScanner:
             self.partial = candidate
             return None
         match = _MARKER.match(candidate)
-        before, self.partial, self._at_line_start = self.partial, "", False
+        before, self.partial, self.at_line_start = self.partial, "", False
         if match is None or match[1] not in self._names:
             return None
         return Marker(match[1], -1 if before else begin, begin + match.end() - len(before))

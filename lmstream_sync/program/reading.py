@@ -199,9 +199,12 @@ class ReplyTap:
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Pieces arrived. Those of other answers than the first are seen raw, without fields."""
+        readings, saw = self._readings, self._observer.saw
         for delta in deltas:
-            fields = self._reading(delta.index).feed(delta)
-            self._observer.saw(delta, fields if delta.index == 0 else [])
+            index = delta.index
+            reading = readings.get(index) or self._reading(index)
+            fields = reading.feed(delta)
+            saw(delta, fields if index == 0 else [])
         await self._observer.flush()
 
     async def end(self, reply: Reply) -> None:

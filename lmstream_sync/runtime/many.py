@@ -57,6 +57,8 @@ class ManyCalls(EventStream):
         name: what runs, for messages.
     """
 
+    _feeds = True
+
     def __init__(
         self,
         inputs: Iterable[Any],

@@ -58,9 +58,11 @@ class TextAccounts:
         if text is None or text.closed:
             text = self._texts[key] = _Text()
         text.pieces.append(response.chunk)
-        text.closed = response.is_last_chunk
-        for heard in self._hearing:
-            heard.append(response)
+        if response.is_last_chunk:
+            text.closed = True
+        if self._hearing:
+            for heard in self._hearing:
+                heard.append(response)
 
     def add_portion(self, portion: Portion) -> None:
         """What a piece gave of a field that streams in items or values was handed out."""

@@ -91,6 +91,8 @@ def _checked(name: str, given: Any) -> Stream:
 class _Merged(Stream):
     """The events of several streams, each with the name of its stream."""
 
+    _feeds = True
+
     def __init__(self, members: Mapping[str, Stream], yields: bool) -> None:
         self._names = list(members)
         self._members = list(members.values())
