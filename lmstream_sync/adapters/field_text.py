@@ -41,7 +41,7 @@ class FieldText:
                 begins with white space, and it may have begun in an earlier piece. Where it
                 stood for something else than itself, `retract` it.
         """
-        if self._sure == self._length and self._length and not partial and piece and not piece[-1].isspace():
+        if self._length and not self._waiting and not partial and not self._partial and piece[-1:].strip():
             # Nothing waits, and all of this piece is certain: what most pieces are.
             self._length += len(piece)
             self._sure = self._length
