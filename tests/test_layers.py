@@ -35,7 +35,7 @@ STRANGERS = {
 }
 
 #: Each of these is known to one file only.
-ONE_FILE_EACH = ["janus", "tenacity", "cachetools", "litellm"]
+ONE_FILE_EACH = ["janus", "tenacity", "cachetools", "litellm", "msgspec"]
 
 MODULES = {
     ".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__"): path

@@ -58,11 +58,12 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
         LMError, StreamTimeout: without frames or causes of other libraries.
         Exception: what the tap raised, as it is.
     """
-    await engine.prepare()
+    raw = bool(tap is not None and getattr(tap, "wants_raw", False))
+    await engine.prepare(raw=raw)
     failure: LMStreamError
     try:
         async with request_clock(asked.timeout) as clock:
-            request = replace(asked.request, connect=clock.timeout.connect)
+            request = replace(asked.request, connect=clock.timeout.connect, raw=raw)
             attempt = _Attempt(engine, request, tap, clock)
             reply = await retrying(
                 attempt.run,
@@ -104,7 +105,7 @@ class _Attempt:
             reply = await self._engine.complete(self._request)
             if not reply.usage:
                 reply.usage = estimated_usage(self._request.messages, sum(len(choice.text) for choice in reply.choices))
-            record_usage(self._request.model, reply.usage, reply.cost)
+            record_usage(self._request.model, reply.usage, reply.price)
             return reply
         return await self._streamed(self._tap)
 
@@ -144,5 +145,5 @@ class _Attempt:
     def _account(self, reply: Reply, characters: int) -> None:
         if not reply.usage:
             reply.usage = estimated_usage(self._request.messages, characters)
-        reply.cost = self._engine.price(reply.model, reply.usage)
-        record_usage(reply.model, reply.usage, reply.cost)
+        reply.price = self._engine.price(reply.model, reply.usage)
+        record_usage(reply.model, reply.usage, reply.price)

@@ -92,7 +92,7 @@ _BY_NAME: Mapping[str, type[LMError]] = {
     "ContentPolicyViolationError": BadRequestError,
 }
 # The `type` of an error object inside a stream, where it has no status of its own.
-# Source: Anthropic, "Errors" (the HTTP errors and their types).
+# Source: Anthropic, "Errors" (the HTTP errors and their types); `server_error` is OpenAI's.
 _STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -101,6 +101,7 @@ _STATUS_OF_TYPE: Mapping[str, int] = {
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
+    "server_error": 500,
     "overloaded_error": 529,
 }
 # Where nothing answered, litellm makes a status up.

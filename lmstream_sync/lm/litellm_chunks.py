@@ -6,15 +6,27 @@ whole response where a stream was asked for, bare strings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from lmstream_sync.errors import LMProtocolError
 from lmstream_sync.lm.engine import Choice, Delta, Reply
+from lmstream_sync.lm.failures import provider_of
 from lmstream_sync.lm.surrogates import SurrogateJoiner, joined
 from lmstream_sync.lm.usage import plain_usage
 
-__all__ = ["ChunkReader", "is_whole", "whole_reply"]
+__all__ = [
+    "ChunkReader",
+    "counted_usage",
+    "is_whole",
+    "no_choices",
+    "provider_fields",
+    "text_of_content",
+    "thought_of",
+    "whole_as_pieces",
+    "whole_reply",
+]
 
 
 def _get(holder: Any, name: str) -> Any:
@@ -33,7 +45,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _text(value: Any) -> str | None:
+def text_of_content(value: Any) -> str | None:
     """Content as text; some providers send a list of parts."""
     if value is None or isinstance(value, str):
         return value
@@ -43,7 +55,20 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def _provider_fields(message: Any) -> dict[str, Any] | None:
+def thought_of(message: Any) -> str | None:
+    """The model's reasoning; Mistral sends it as a part of the content."""
+    for name in ("reasoning_content", "reasoning"):
+        thought = _get(message, name)
+        if thought is not None:
+            return thought if isinstance(thought, str) else None
+    content = _get(message, "content")
+    if not isinstance(content, list):
+        return None
+    parts = [text_of_content(_get(part, "thinking")) for part in content if _get(part, "type") == "thinking"]
+    return "".join(part for part in parts if part) if parts else None
+
+
+def provider_fields(message: Any) -> dict[str, Any] | None:
     """What litellm puts beside the wire format's own fields: `{"citation": ...}` in Anthropic's stream."""
     found = _get(message, "provider_specific_fields")
     if not isinstance(found, Mapping) or not found:
@@ -56,8 +81,9 @@ def _provider_fields(message: Any) -> dict[str, Any] | None:
     return fields
 
 
-def _usage(holder: Any) -> dict[str, Any] | None:
-    usage = _plain(_get(holder, "usage"))
+def counted_usage(usage: Any) -> dict[str, Any] | None:
+    """A provider's usage object as plain counts; `None` where it counts nothing."""
+    usage = _plain(usage)
     if not isinstance(usage, Mapping):
         return None
     counts = plain_usage(usage)
@@ -84,7 +110,7 @@ class ChunkReader:
         """The deltas of one chunk, one for each choice in it."""
         if isinstance(chunk, str):
             return [Delta(content=self._whole_text(0, "content", chunk))]
-        usage = _usage(chunk)
+        usage = counted_usage(_get(chunk, "usage"))
         choices = _get(chunk, "choices") or ()
         deltas: list[Delta] = []
         for choice in choices:
@@ -93,6 +119,11 @@ class ChunkReader:
         if not deltas:
             deltas.append(Delta(usage=usage, raw=chunk))
         return deltas
+
+    @property
+    def joining(self) -> bool:
+        """Whether a text was cut inside a character, so that the next piece must pass here too."""
+        return bool(self._joiners)
 
     def finish(self) -> list[Delta]:
         """What is left when the stream ended: a half character, replaced."""
@@ -110,11 +141,8 @@ class ChunkReader:
         piece = _get(choice, "delta")
         if piece is None:
             piece = _get(choice, "message")
-        content = self._joined(index, "content", piece, _text(_get(piece, "content")))
-        thought = _get(piece, "reasoning_content")
-        if thought is None:
-            thought = _get(piece, "reasoning")
-        reasoning = self._joined(index, "reasoning_content", piece, thought if isinstance(thought, str) else None)
+        content = self._joined(index, "content", piece, text_of_content(_get(piece, "content")))
+        reasoning = self._joined(index, "reasoning_content", piece, thought_of(piece))
         finish = _get(choice, "finish_reason")
         calls = _get(piece, "tool_calls")
         refusal = _get(piece, "refusal")
@@ -126,7 +154,7 @@ class ChunkReader:
             tool_calls=tuple(_plain(call) for call in calls) if calls else (),
             refusal=refusal if isinstance(refusal, str) else None,
             usage=usage,
-            provider_fields=_provider_fields(piece),
+            provider_fields=provider_fields(piece),
             raw=raw,
         )
 
@@ -160,23 +188,67 @@ def whole_reply(response: Any, model: str) -> Reply | None:
         if message is None:
             message = _get(choice, "delta")
         index = _get(choice, "index")
-        reasoning = _get(message, "reasoning_content")
-        if reasoning is None:
-            reasoning = _get(message, "reasoning")
+        reasoning = thought_of(message)
         finish = _get(choice, "finish_reason")
-        content = _text(_get(message, "content")) or _text(_get(choice, "text")) or ""
+        content = text_of_content(_get(message, "content")) or text_of_content(_get(choice, "text")) or ""
         refusal = _get(message, "refusal")
         if refusal is None:  # where litellm puts that of a whole reply
-            refusal = (_provider_fields(message) or {}).get("refusal")
+            refusal = (provider_fields(message) or {}).get("refusal")
         read.append(
             Choice(
                 text=joined(content),
-                reasoning=joined(reasoning) if isinstance(reasoning, str) else None,
+                reasoning=joined(reasoning) if reasoning is not None else None,
                 finish_reason=str(finish) if finish else None,
                 tool_calls=[_plain(call) for call in _get(message, "tool_calls") or ()],
                 refusal=refusal if isinstance(refusal, str) else None,
                 index=index if isinstance(index, int) else position,
-                provider_fields=_provider_fields(message) or {},
+                provider_fields=provider_fields(message) or {},
             )
         )
-    return Reply(choices=read, usage=_usage(response) or {}, model=model)
+    return Reply(choices=read, usage=counted_usage(_get(response, "usage")) or {}, model=model)
+
+
+def no_choices(model: str) -> LMProtocolError:
+    """The error for a whole response without any answer in it."""
+    return LMProtocolError(
+        f"{model}: the reply is not what it says it is: it has no choices", provider=provider_of(model), model=model
+    )
+
+
+def whole_as_pieces(response: Any, model: str, make_raw: Callable[..., Any] | None) -> list[Delta]:
+    """A whole response as the pieces of a stream.
+
+    Args:
+        response: what came, with a list of choices.
+        model: as the LM was given it.
+        make_raw: `litellm.ModelResponseStream`, where raw chunks are wanted.
+
+    Raises:
+        LMProtocolError: it has no choices.
+    """
+    reply = whole_reply(response, model)
+    if reply is None:
+        raise no_choices(model)
+    deltas: list[Delta] = []
+    for choice in reply.choices:
+        calls = [{"index": position, **call} for position, call in enumerate(choice.tool_calls)]
+        message = {
+            "role": "assistant",
+            "content": choice.text,
+            "reasoning_content": choice.reasoning,
+            "tool_calls": calls or None,
+        }
+        piece = {"index": choice.index, "delta": message, "finish_reason": choice.finish_reason}
+        deltas.append(
+            Delta(
+                content=choice.text,
+                reasoning=choice.reasoning,
+                index=choice.index,
+                finish_reason=choice.finish_reason,
+                tool_calls=tuple(calls),
+                refusal=choice.refusal,
+                usage=reply.usage or None,
+                raw=make_raw(model=model, choices=[piece]) if make_raw is not None else None,
+            )
+        )
+    return deltas

@@ -67,6 +67,10 @@ def _import_litellm() -> ModuleType:
             silence_banners(module)
     found: ModuleType = litellm
     _module = found
+    # litellm registers a clean-up for exit, which wants no other loop to run, with the first
+    # look-up of a name that it does not have at hand.
+    getattr(found, "a_name_it_does_not_have", None)
+    end_first_at_exit()
     return found
 
 
@@ -91,20 +95,18 @@ def _first_use() -> None:
         # Not where the user has callbacks: they would hear of calls nobody made.
         with no_banners():
             rehearse(litellm, _internal_call_flag())
-    # litellm registers a clean-up for exit, which wants no other loop to run, with the first
-    # look-up of a name that it does not have at hand.
-    getattr(litellm, "a_name_it_does_not_have", None)
-    end_first_at_exit()
 
 
 def price_in_table(model: str, prompt: int, completion: int, cached: int) -> float | None:
     """US dollars for so many tokens by litellm's table, `None` where it does not know the model.
 
-    Imports litellm where nobody has yet, for which the event loop does not wait: asked
-    there, it does not know.
+    litellm is imported where nobody has, and so are its parts for the model's provider: for
+    that the event loop does not wait, and asked there the price is not known.
     """
-    if _module is None and on_loop_thread():
-        return None
+    return None if on_loop_thread() else _price(model, prompt, completion, cached)
+
+
+def _price(model: str, prompt: int, completion: int, cached: int) -> float | None:
     litellm = _import_litellm()
     try:
         parts = litellm.cost_per_token(
@@ -116,7 +118,7 @@ def price_in_table(model: str, prompt: int, completion: int, cached: int) -> flo
 
 
 def _first_raw() -> None:
-    # The first object of the class takes longer than the import of all the rest of aiohttp.
+    # The name is looked up, and the class built, when the first object is made.
     _import_litellm().ModelResponseStream(choices=[{"index": 0, "delta": {"content": "x"}}])
 
 
@@ -224,7 +226,9 @@ class LitellmEngine:
         told = usage.pop("cost", None)
         if told is not None:
             return float(told)
-        return price_in_table(model, usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens", 0)) if usage else None
+        if not usage:
+            return None
+        return _price(model, usage["prompt_tokens"], usage["completion_tokens"], usage.get("cached_tokens", 0))
 
     async def _ready_for(self, request: LMRequest) -> ModuleType:
         litellm = _import_litellm()

@@ -16,13 +16,13 @@ from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
 from lmstream_sync.lm.engine import Delta, LMRequest
 from lmstream_sync.lm.failures import lm_error_for_status, provider_of, translated
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
-from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_reply
+from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_as_pieces
 from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.secrets import known_secrets, scrub
 
-__all__ = ["LARGEST_BATCH", "StreamReader", "in_batches", "no_choices", "whole_as_pieces"]
+__all__ = ["LARGEST_BATCH", "StreamReader", "in_batches"]
 
 #: Chunks that cross as one list at most, however much one read brought.
 LARGEST_BATCH = 64
@@ -197,7 +197,7 @@ class StreamReader:
         model = self._request.model
         _, body = self._wire.whole_body()
         if is_whole(body):
-            return whole_as_pieces(self._litellm, body, self._request)
+            return whole_as_pieces(body, model, self._litellm.ModelResponseStream)
         error = body.get("error") if isinstance(body, dict) else None
         if error is not None:
             code = error.get("code") if isinstance(error, dict) else None
@@ -231,44 +231,3 @@ def _usage_at_end(wrapper: Any) -> list[Delta]:
         final.usage = reported[-1].usage
         return [delta for delta in ChunkReader().read(final) if delta.usage]
     return []
-
-
-def no_choices(model: str) -> LMProtocolError:
-    """The error for a whole response without any answer in it."""
-    return LMProtocolError(
-        f"{model}: the reply is not what it says it is: it has no choices", provider=provider_of(model), model=model
-    )
-
-
-def whole_as_pieces(litellm: ModuleType, response: Any, request: LMRequest) -> list[Delta]:
-    """A whole response as the pieces of a stream, with raw chunks as a stream has them.
-
-    Raises:
-        LMProtocolError: it has no choices.
-    """
-    reply = whole_reply(response, request.model)
-    if reply is None:
-        raise no_choices(request.model)
-    deltas: list[Delta] = []
-    for choice in reply.choices:
-        calls = [{"index": position, **call} for position, call in enumerate(choice.tool_calls)]
-        message = {
-            "role": "assistant",
-            "content": choice.text,
-            "reasoning_content": choice.reasoning,
-            "tool_calls": calls or None,
-        }
-        piece = {"index": choice.index, "delta": message, "finish_reason": choice.finish_reason}
-        deltas.append(
-            Delta(
-                content=choice.text,
-                reasoning=choice.reasoning,
-                index=choice.index,
-                finish_reason=choice.finish_reason,
-                tool_calls=tuple(calls),
-                refusal=choice.refusal,
-                usage=reply.usage or None,
-                raw=litellm.ModelResponseStream(model=request.model, choices=[piece]),
-            )
-        )
-    return deltas

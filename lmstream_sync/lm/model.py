@@ -15,6 +15,8 @@ from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.arguments import as_messages, check_api_base, check_messages, check_options, check_retries
 from lmstream_sync.lm.asking import Asked, ask_engine
 from lmstream_sync.lm.cache import cache_in_force, cache_key
+from lmstream_sync.lm.direct_choice import check_direct, is_plain
+from lmstream_sync.lm.direct_engine import DirectEngine
 from lmstream_sync.lm.engine import Engine, LMRequest, Reply, Tap
 from lmstream_sync.lm.history import HISTORY_SIZE, history_entry, shown
 from lmstream_sync.lm.litellm_engine import LitellmEngine
@@ -26,8 +28,9 @@ from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["LM"]
 
-# One serves all LMs: it holds nothing of theirs.
+# One of each serves all LMs: they hold nothing of theirs.
 _litellm_engine = LitellmEngine()
+_direct_engine = DirectEngine()
 
 _ENGINES = ("auto", "litellm", "direct")
 _NOT_PER_REQUEST = ("model", "engine")
@@ -47,7 +50,9 @@ class LM:
             else a local one); its replies stream.
         num_retries: how often a request is sent again that failed before its first token.
         timeout: a `Timeout`, or a number of seconds for its `total`.
-        engine: `"litellm"`, or `"auto"`, which chooses. The attribute says what serves.
+        engine: `"direct"` speaks OpenAI's chat completions itself, `"litellm"` reaches every
+            provider; `"auto"` chooses: direct where the provider is known to be plain and nothing
+            is asked for that is litellm's. The attribute says which one serves.
         callbacks: `BaseCallback` objects for this model alone.
         **kwargs: anything else that the provider takes (`top_p`, `extra_headers`, ...), and
             `rollout_id`, which is part of the cache key and never sent.
@@ -56,8 +61,8 @@ class LM:
         history: the last few requests, as dicts without keys, the newest last.
 
     Raises:
-        ConfigurationError: the model is no text, a number is out of range, or the engine is
-            not there.
+        ConfigurationError: the model is no text, a number is out of range, or the direct
+            engine is asked for what it cannot do.
     """
 
     def __init__(
@@ -81,8 +86,6 @@ class LM:
         check_retries(num_retries)
         if engine not in _ENGINES:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
-        if engine == "direct":
-            raise ConfigurationError('LM(engine="direct"): this engine does not exist yet; use engine="litellm"')
         check_options(kwargs)
         check_api_base(api_base)
         self.model = model
@@ -93,7 +96,6 @@ class LM:
         self.callbacks: list[Any] = list(callbacks or ())
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY_SIZE)
         self._chosen_engine = engine
-        self._engine: Engine = _litellm_engine
         given = {
             "api_key": api_key,
             "api_base": api_base,
@@ -102,11 +104,17 @@ class LM:
             **kwargs,
         }
         self._options: dict[str, Any] = hide({name: value for name, value in given.items() if value is not None})
+        if engine == "direct":
+            check_direct(self._asked([], {}, None).request)
 
     @property
     def engine(self) -> str:
-        """The name of the engine that serves this LM."""
-        return self._engine.name
+        """The name of the engine that serves this LM, `"direct"` or `"litellm"`.
+
+        With `engine="auto"` a request whose own options or messages are litellm's affair is
+        served by litellm all the same.
+        """
+        return self._engine_of(self._asked([], {}, None).request).name
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -196,7 +204,8 @@ class LM:
 
     async def prepare(self) -> None:
         """Import ahead what the first request would import; on any loop, any number of times."""
-        await crossing.arun(self._engine.prepare, name="warm_up")
+        engine = self._engine_of(self._asked([], {}, None).request)
+        await crossing.arun(engine.prepare, name="warm_up")
 
     async def connect(self) -> None:
         """`prepare`, and open the connection that the first request will use; on any loop.
@@ -205,11 +214,12 @@ class LM:
         provider can be reached ahead; then nothing is opened.
         """
         asked = self._asked([], {}, None)
+        engine = self._engine_of(asked.request)
         own = asked.timeout.connect if asked.timeout is not None else None
 
         async def ahead() -> None:
-            await self._engine.prepare()
-            await self._engine.connect(replace(asked.request, connect=own or Timeout().connect))
+            await engine.prepare()
+            await engine.connect(replace(asked.request, connect=own or Timeout().connect))
 
         await crossing.arun(ahead, timeout=asked.timeout, name="warm_up")
 
@@ -275,20 +285,29 @@ class LM:
             timeout=own.over(self.timeout) if own is not None else self.timeout,
         )
 
+    def _engine_of(self, request: LMRequest) -> Engine:
+        """What serves a request: looked up where one is sent, not for a cache hit."""
+        if self._chosen_engine == "litellm":
+            return _litellm_engine
+        if self._chosen_engine == "direct":
+            check_direct(request)
+            return _direct_engine
+        return _direct_engine if is_plain(request) else _litellm_engine
+
     def _from_cache(self, asked: Asked) -> Reply | None:
         if asked.key is None:
             return None
         reply = cache_in_force().get(asked.key)
         if reply is None:
             return None
-        reply.cached, reply.usage, reply.cost = True, {}, 0.0
+        reply.cached, reply.usage, reply.price = True, {}, 0.0
         self._remember(asked, reply, None)
         return reply
 
     async def _ask(self, asked: Asked, tap: Tap | None) -> Reply:
         """On the loop, in a call: ask the engine and keep the reply."""
         try:
-            reply = await ask_engine(self._engine, asked, tap)
+            reply = await ask_engine(self._engine_of(asked.request), asked, tap)
         except Exception as error:
             self._remember(asked, None, f"{type(error).__name__}: {error}")
             raise
@@ -306,7 +325,7 @@ class LM:
                 options=public(asked.request.options),
                 outputs=_texts(reply) if reply is not None else [],
                 usage=reply.usage if reply is not None else {},
-                cost=reply.cost if reply is not None else None,
+                cost=reply.price if reply is not None and not callable(reply.price) else None,
                 cached=reply.cached if reply is not None else False,
                 error=error,
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
+from lmstream_sync.lm.engine import Price
 from lmstream_sync.runtime.locks import ForkSafeLock
 
 __all__ = ["COUNTS", "UsageTally", "current_tally", "estimated_usage", "plain_usage", "record_usage"]
@@ -24,9 +26,10 @@ class UsageTally:
         self._lock = ForkSafeLock()
         self._usage: dict[str, dict[str, Any]] = {}
         self._cost: float | None = None
+        self._unpriced: list[Callable[[], float | None]] = []
 
-    def add(self, model: str, usage: Mapping[str, Any], cost: float | None = None) -> None:
-        """Add one request's usage, and what it cost in US dollars where that is known."""
+    def add(self, model: str, usage: Mapping[str, Any], price: Price = None) -> None:
+        """Add one request's usage, and what it cost or what finds that out."""
         if not usage:
             return
         with self._lock:
@@ -35,8 +38,10 @@ class UsageTally:
                 sums[name] += int(usage.get(name) or 0)
             if usage.get("estimated"):
                 sums["estimated"] = True
-            if cost is not None:
-                self._cost = (self._cost or 0.0) + cost
+            if callable(price):
+                self._unpriced.append(price)
+            elif price is not None:
+                self._cost = (self._cost or 0.0) + price
 
     @property
     def usage(self) -> dict[str, dict[str, Any]]:
@@ -45,19 +50,31 @@ class UsageTally:
             return {model: dict(sums) for model, sums in self._usage.items()}
 
     @property
+    def price(self) -> Price:
+        """What all together cost, or what finds it out; holds nothing of the tally."""
+        with self._lock:
+            return partial(_sum, self._cost, tuple(self._unpriced)) if self._unpriced else self._cost
+
+    @property
     def cost(self) -> float | None:
-        """US dollars, or `None` where no price was known."""
-        return self._cost
+        """US dollars, or `None` where no price was known. May look prices up."""
+        price = self.price
+        return price() if callable(price) else price
+
+
+def _sum(known: float | None, unpriced: Sequence[Callable[[], float | None]]) -> float | None:
+    found = [cost for look in unpriced if (cost := look()) is not None]
+    return sum(found, known or 0.0) if found else known
 
 
 #: The tallies that the requests made here add to.
 current_tally: ContextVar[tuple[UsageTally, ...]] = ContextVar("lmstream_sync_tally", default=())
 
 
-def record_usage(model: str, usage: Mapping[str, Any], cost: float | None) -> None:
+def record_usage(model: str, usage: Mapping[str, Any], price: Price) -> None:
     """Add one request to every tally in the context."""
     for tally in current_tally.get():
-        tally.add(model, usage, cost)
+        tally.add(model, usage, price)
 
 
 def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,12 +84,16 @@ def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """
     prompt = _count(usage, "prompt_tokens")
     completion = _count(usage, "completion_tokens")
+    total = _count(usage, "total_tokens")
+    reasoning = _count(usage.get("completion_tokens_details"), "reasoning_tokens")
+    if reasoning and total == prompt + completion + reasoning:
+        completion += reasoning  # xAI counts the tokens of thought beside those of the answer
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": _count(usage, "total_tokens") or prompt + completion,
+        "total_tokens": total or prompt + completion,
         "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
-        "reasoning_tokens": _count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        "reasoning_tokens": reasoning,
     }
 
 

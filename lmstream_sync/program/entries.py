@@ -106,7 +106,7 @@ def _account(prediction: Prediction, tally: UsageTally) -> None:
     """Put on a prediction what the call that gave it used."""
     usage = tally.usage
     if usage:
-        prediction._set_cost(tally.cost)
+        prediction._set_cost(tally.price)
         if settings.track_usage:
             prediction.set_lm_usage(usage)
 

@@ -307,7 +307,7 @@ class Run:
             values.append(value)
             texts.append(text)
         made = Prediction.from_completions(values, signature=self._asked.signature, raw=texts)
-        made._set_cost(reply.cost)
+        made._set_cost(reply.price)
         trace = settings.trace
         if isinstance(trace, list):
             trace.append((self._predictor, self._asked.inputs, made))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lmstream_sync.signatures.example import Example
@@ -22,7 +22,8 @@ class Prediction(Example):
         super().__init__(base, **fields)
         self._completions: Completions | None = None
         self._lm_usage: dict[str, Any] | None = None
-        self._cost: float | None = None
+        #: US dollars, or what looks them up.
+        self._cost: float | Callable[[], float | None] | None = None
         self._raw: dict[str, str] = {}
 
     @classmethod
@@ -51,7 +52,8 @@ class Prediction(Example):
     @property
     def cost(self) -> float | None:
         """What the model calls cost in US dollars, or `None` where that is not known."""
-        found: float | None = self._store.get("cost", self._cost)
+        told = self._store.get("cost", self._cost)
+        found: float | None = told() if callable(told) else told
         return found
 
     def raw(self, field: str) -> str:
@@ -86,8 +88,8 @@ class Prediction(Example):
         """Set each field's text as it stood in the reply."""
         self._raw = dict(texts)
 
-    def _set_cost(self, cost: float | None) -> None:
-        """Set what `cost` gives."""
+    def _set_cost(self, cost: float | Callable[[], float | None] | None) -> None:
+        """Set what `cost` gives, or what looks it up when somebody asks."""
         self._cost = cost
 
     def __setattr__(self, name: str, value: Any) -> None:

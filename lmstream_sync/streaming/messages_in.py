@@ -36,7 +36,7 @@ def lm_program(lm: LM, args: tuple[Any, ...], inputs: dict[str, Any]) -> Callabl
         reply = await lm.arequest(messages, options, tap)
         first = reply.choices[0]
         prediction = Prediction(text=first.text, reasoning=first.reasoning)
-        prediction._set_cost(reply.cost)
+        prediction._set_cost(reply.price)
         return prediction
 
     return ask

@@ -19,9 +19,9 @@ def warm_up(lm: LM | None = None) -> None:
 
     Args:
         lm: the model to get ready for; `settings.lm` when left out. A connection to its
-            endpoint is opened and kept where litellm reaches it through the openai package;
-            that no connection can be had is no error here. Without any model only the
-            imports are done.
+            endpoint is opened and kept, by the litellm engine only where litellm goes through
+            the openai package; that no connection can be had is no error here. Without any
+            model only what the direct engine imports is imported.
 
     Raises:
         ConfigurationError: `lm` is no LM.

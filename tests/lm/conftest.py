@@ -37,6 +37,13 @@ def tap() -> RecordingTap:
     return RecordingTap()
 
 
+@pytest.fixture(params=["direct", "litellm"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """What holds for one engine holds for the other."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
 def litellm_as_it_was() -> Iterator[None]:
     """Callbacks and caches that a test gives litellm end with it."""

@@ -87,7 +87,7 @@ def test_options_of_the_call_go_over_those_of_the_lm() -> None:
         lm("q", temperature=0.9)
         body = server.requests[0].body
     assert (body["temperature"], body["top_p"]) == (0.9, 0.5)
-    assert lm.engine == "litellm"
+    assert lm.engine == "direct"
 
 
 def test_a_copy_has_other_options_and_its_own_history() -> None:
@@ -184,7 +184,7 @@ def test_a_reply_that_was_left_is_counted_as_an_estimate() -> None:
 
     def ask() -> None:
         current_tally.set((tally,))
-        with ScriptedServer("a b c d") as server, pytest.raises(KeyError):
+        with ScriptedServer(Reply("a b c d", stall_after=2)) as server, pytest.raises(KeyError):
             server.lm().request(ASKED, {}, Leaving())
 
     contextvars.copy_context().run(ask)

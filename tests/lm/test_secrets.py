@@ -159,7 +159,7 @@ def test_no_library_logs_a_key_of_ours(caplog: pytest.LogCaptureFixture) -> None
     with ScriptedServer(
         [Reply(raw=[f'{{"detail": "{KEY} HEADER-SECRET"}}'.encode()]), Reply(status=401, body=echo)]
     ) as server:
-        lm = server.lm(api_key=KEY, num_retries=0, extra_headers={"X-Api-Key": "HEADER-SECRET"})
+        lm = server.lm(engine="litellm", api_key=KEY, num_retries=0, extra_headers={"X-Api-Key": "HEADER-SECRET"})
         for _ in range(2):
             with pytest.raises(LMStreamError):
                 lm("q")

@@ -244,7 +244,7 @@ def test_warm_up_then_the_first_stream(server: ServerProcess) -> None:
     script = """
 answer = program()
 lms.warm_up()
-assert "litellm" in sys.modules
+assert "aiohttp" in sys.modules
 print(read(answer(q="?")))
 """
     check(run(script, server.url), "one two three four five")

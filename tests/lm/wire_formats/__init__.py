@@ -104,4 +104,4 @@ def lm(name: str, server: ScriptedServer, **options: Any) -> LM:
     stem = name.partition(".")[0]
     model, path = _PROVIDERS.get(stem) or _PROVIDERS[stem.partition("_")[0]]
     base = server.url.removesuffix("/v1") + path
-    return LM(model, api_base=base, api_key="k", **{"cache": False, "num_retries": 0, **options})
+    return LM(model, api_base=base, api_key="k", **{"engine": "litellm", "cache": False, "num_retries": 0, **options})

@@ -1,0 +1,78 @@
+"""The body of a response to a request for a stream: events, or something else. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lmstream_sync.lm.json_decoding import plain_json
+from lmstream_sync.lm.sse_decoder import SSEDecoder
+
+__all__ = ["StreamedBody"]
+
+# How an event stream begins, and how long its beginning may be to be told from something else.
+_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_LONGEST_NAME = 8
+
+#: An event, or a body that is no event stream, is kept up to here: bytes.
+LONGEST = 64 * 1024 * 1024
+
+
+class StreamedBody:
+    """Fed the bytes of a body, gives the data of its events; a body that is no event stream is kept whole."""
+
+    __slots__ = ("_decoder", "_is_events", "_kept", "_size")
+
+    def __init__(self) -> None:
+        self._decoder = SSEDecoder()
+        self._is_events: bool | None = None  # not yet known
+        self._kept: list[bytes] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The data of the events that end in this piece.
+
+        Raises:
+            ValueError: an event, or the body of another kind, is longer than `LONGEST`.
+        """
+        if self._is_events:
+            events = self._decoder.feed(piece)
+            self._size = 0 if events else self._size + len(piece)
+        else:
+            events = self._begin(piece)
+            self._size += len(piece)
+        if self._size > LONGEST:
+            raise ValueError(f"an event of more than {LONGEST} bytes")
+        return events
+
+    def _begin(self, piece: bytes) -> list[bytes]:
+        self._kept.append(piece)
+        if self._is_events is None:
+            start = b"".join(self._kept)
+            if _EVENTS.match(start):
+                self._is_events, self._kept = True, []
+                return self._decoder.feed(start)
+            if len(start.removeprefix(b"\xef\xbb\xbf").lstrip()) >= _LONGEST_NAME:
+                self._is_events = False
+        return []
+
+    def finish(self) -> list[bytes]:
+        """The data of an event that the end of the body cut off."""
+        return self._decoder.finish()
+
+    @property
+    def inside_a_line(self) -> bool:
+        """Whether the last line that came has not ended."""
+        return self._decoder.inside_a_line
+
+    @property
+    def unlike_events(self) -> bool:
+        """Whether the body has something in it, and that is no event stream."""
+        return not self._is_events and bool(b"".join(self._kept).strip())
+
+    def whole(self) -> Any:
+        """The JSON of a body that is no event stream, or `None`."""
+        try:
+            return plain_json(b"".join(self._kept))
+        except ValueError:
+            return None

@@ -1,0 +1,324 @@
+"""One request of the direct engine, from the socket to its deltas. Runs on the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from lmstream_sync.errors import (
+    BadRequestError,
+    ConfigurationError,
+    LMError,
+    LMInterrupted,
+    LMProtocolError,
+    LMStreamError,
+)
+from lmstream_sync.lm.direct_body import StreamedBody
+from lmstream_sync.lm.direct_chunks import DirectReader
+from lmstream_sync.lm.direct_http import Response, connections, hang_up, read_to_end
+from lmstream_sync.lm.direct_request import base_address, outgoing, shown_base
+from lmstream_sync.lm.endpoints import may_lack_version
+from lmstream_sync.lm.engine import Delta, LMRequest, Reply
+from lmstream_sync.lm.failure_words import own_words
+from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_context
+from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
+from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
+from lmstream_sync.lm.litellm_engine import raw_chunks
+from lmstream_sync.lm.secrets import known_secrets, scrub
+from lmstream_sync.runtime.clocks import touch
+
+__all__ = ["DirectCalls", "calls"]
+
+#: Events that are read and cross as one list at most, however much one read brought.
+LARGEST_BATCH = 64
+
+#: Of the body of a refusal so many bytes are read.
+_LONGEST_REFUSAL = 64 * 1024
+
+# Endpoints remembered for what they refuse: that many at most.
+_MEMORY = 1_000
+
+_COMPLETIONS = "/chat/completions"
+
+
+class HTTPStatusError(Exception):
+    """The provider answered with a status that is no success; `failures` reads the attributes."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: Any, words: str) -> None:
+        super().__init__(words)
+        self.status_code = status
+        self.headers = dict(headers)
+        self.body = body
+
+
+class DirectCalls:
+    """What is remembered of endpoints, and the requests to them."""
+
+    def __init__(self) -> None:
+        self._refuses_usage: dict[tuple[str, str], None] = {}
+        self._wants_version: dict[tuple[str, str], None] = {}
+
+    def get_ready(self) -> None:
+        """Do, in a worker, what the first request would do for the first time."""
+        typed_chunk(b'{"choices":[{"index":0,"delta":{"content":"x"}}]}')
+
+    async def connect(self, request: LMRequest) -> None:
+        """Ask the endpoint for its list of models, which leaves an open connection behind."""
+        with suppress(Exception):
+            asked = outgoing(request, path="/models", stream=False, usage=False)._replace(body=b"")
+            response = await connections.send("GET", asked, request.connect)
+            try:
+                await asyncio.wait_for(response.read(), request.connect)
+            finally:
+                hang_up(response, whole=True)
+
+    async def stream(self, request: LMRequest) -> AsyncIterator[list[Delta]]:
+        """Send a request and give its pieces; see `Engine.stream`."""
+        make_raw = await raw_chunks() if request.raw else None
+        response = await self._answer(request, stream=True)
+        body, reader = StreamedBody(), DirectReader(make_raw)
+        failure: LMError | None = None
+        whole = False
+        content, piece = response.content, b""
+        events: Sequence[bytes] = ()
+        some: Sequence[bytes] = ()
+        try:
+            while not reader.over and (piece := await content.readany()):
+                events = body.feed(piece)
+                if not events:
+                    touch()
+                for some in _in_batches(events):
+                    if deltas := reader.read(some):
+                        yield deltas
+                    if reader.over:
+                        break
+                    if len(some) == LARGEST_BATCH:
+                        await asyncio.sleep(0)  # a read of many chunks must not hold up the other streams
+            cut_off = not reader.over and body.inside_a_line
+            if deltas := self._rest(request, body, reader, make_raw):
+                yield deltas
+            whole = reader.done or not reader.over
+            failure = _judged(request, body, reader, cut_off)
+            if reader.done:
+                await read_to_end(response)
+        except Exception as error:
+            failure = _translated(error, request, begun=reader.begun)
+        finally:
+            hang_up(response, whole=whole)
+            # What the provider said may hold a key; a debug page shows the locals of this frame.
+            del response, content, piece, events, some
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
+
+    def _rest(self, request: LMRequest, body: StreamedBody, reader: DirectReader, make_raw: Any) -> list[Delta]:
+        """What is left when the body ended: a whole response, an event without its end, half a character."""
+        if body.unlike_events:
+            found = body.whole()
+            if is_whole(found):
+                deltas = whole_as_pieces(found, request.model, make_raw)
+                reader.done = True
+                return deltas
+            if isinstance(found, dict) and found.get("error"):
+                reader.error = found
+                return []
+            what = "JSON without choices" if found is not None else "something else"
+            raise LMProtocolError(
+                f"{request.model}: the reply is not what it says it is: a stream of events was asked for, and {what} "
+                "came; look at api_base",
+                provider=provider_of(request.model),
+                model=request.model,
+            )
+        deltas = []
+        if not reader.over:
+            cut_off = body.inside_a_line
+            deltas = reader.read(body.finish())
+            if cut_off:
+                reader.refused = None  # not malformed, but cut off
+        return deltas + reader.finish()
+
+    async def complete(self, request: LMRequest) -> Reply:
+        """Send a request and wait for the whole reply.
+
+        Raises:
+            LMError: the request failed.
+        """
+        response = await self._answer(request, stream=False)
+        failure: LMError | None = None
+        whole = False
+        body, found = b"", None
+        try:
+            body = await response.read()
+            whole = True
+            found = plain_json(body)
+            reply = whole_reply(found, request.model)
+            if reply is not None:
+                return reply
+            if isinstance(found, dict) and found.get("error"):
+                failure = _told(request, found, begun=False)
+            else:
+                failure = no_choices(request.model)
+        except ValueError as error:
+            failure = _malformed(request, error)
+        except Exception as error:
+            failure = _translated(error, request, begun=False)
+        finally:
+            hang_up(response, whole=whole)
+            del response, body, found
+        try:
+            raise failure
+        finally:
+            del failure
+
+    async def _answer(self, request: LMRequest, *, stream: bool) -> Response:
+        """The response to a request, asked again without what this endpoint refuses.
+
+        A base address without a version is tried as it stands, as litellm does; where there
+        is nothing under it, `/v1` is added.
+        """
+        endpoint, may_want_version = _place(request)
+        first: LMError | None = None
+        usage = stream and endpoint not in self._refuses_usage
+        versioned = endpoint in self._wants_version
+        while True:
+            response, failure = await _sent(request, stream, usage, versioned)
+            if response is not None:
+                if versioned:
+                    _remember(self._wants_version, endpoint)
+                return response
+            if usage and _refuses_usage(failure):
+                _remember(self._refuses_usage, endpoint)
+                usage = False
+            elif _is_not_there(failure) and may_want_version and not versioned:
+                first, versioned = cast(LMError, failure), True
+            else:
+                break
+        if first is not None and _is_not_there(failure):
+            failure = first  # neither with a version nor without: what the given address said
+        try:
+            raise cast(LMStreamError, failure)
+        finally:
+            del failure, first
+
+
+def _place(request: LMRequest) -> tuple[tuple[str, str], bool]:
+    """A name for the endpoint, without secrets; and whether its address has no version."""
+    return (request.model, shown_base(request)), may_lack_version(base_address(request))
+
+
+def _is_not_there(error: LMStreamError | None) -> bool:
+    return isinstance(error, LMError) and error.status_code in (404, 405)
+
+
+def _in_batches(events: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    if len(events) <= LARGEST_BATCH:
+        yield events
+        return
+    for at in range(0, len(events), LARGEST_BATCH):
+        yield events[at : at + LARGEST_BATCH]
+
+
+async def _sent(
+    request: LMRequest, stream: bool, usage: bool, versioned: bool
+) -> tuple[Response | None, LMStreamError | None]:
+    """A response, or why there is none. Secrets are revealed here; no error of ours is raised from this frame."""
+    try:
+        path = "/v1" + _COMPLETIONS if versioned else _COMPLETIONS
+        asked = outgoing(request, path=path, stream=stream, usage=usage)
+        response = await connections.send("POST", asked, request.connect)
+        if response.status < 300:
+            return response, None
+        try:
+            error = await _status_error(response)
+        finally:
+            hang_up(response, whole=True)
+    except ConfigurationError as raised:
+        return None, without_context(raised)
+    except Exception as raised:
+        return None, _translated(raised, request, begun=False)
+    return None, _translated(error, request, begun=False)
+
+
+async def _status_error(response: Response) -> HTTPStatusError:
+    text = b""
+    with suppress(Exception):  # the status is known without it
+        while len(text) < _LONGEST_REFUSAL and (piece := await response.content.readany()):
+            text += piece
+    body: Any = None
+    with suppress(ValueError):
+        body = plain_json(text)
+    if response.status < 400:
+        words = "the endpoint redirects to another address; set api_base to that one"
+        return HTTPStatusError(400, response.headers, None, f"{words} (status {response.status})")
+    words = text.decode("utf-8", "replace").strip()
+    if words.startswith("<"):
+        words = f"{response.status} {response.reason or ''}: a page of HTML came; look at api_base"
+    return HTTPStatusError(
+        response.status,
+        response.headers,
+        body if isinstance(body, Mapping) else None,
+        words or f"{response.status} {response.reason or ''}".strip(),
+    )
+
+
+def _judged(request: LMRequest, body: StreamedBody, reader: DirectReader, cut_off: bool) -> LMError | None:
+    """The error, where the stream ended before the reply did."""
+    if reader.error is not None:
+        return _told(request, reader.error, begun=reader.begun)
+    if reader.refused is not None:
+        return _malformed(request, reader.refused)
+    if reader.complete:
+        return None
+    if cut_off:
+        said = "its stream ended inside a line"
+    elif reader.begun:
+        said = "its stream ended with neither a finish reason nor [DONE]"
+    else:
+        said = "the provider sent nothing"
+    return LMInterrupted(
+        f"{request.model}: the reply broke off: {said}", provider=provider_of(request.model), model=request.model
+    )
+
+
+def _malformed(request: LMRequest, error: Exception) -> LMError:
+    """What an event, or a whole reply, that is none means."""
+    secrets = known_secrets(request.options)
+    failure = LMProtocolError(
+        f"{request.model}: the reply is not what it says it is: {scrub(own_words(error), secrets)}",
+        provider=provider_of(request.model),
+        model=request.model,
+    )
+    failure.__cause__ = cleaned(error, secrets)
+    return failure
+
+
+def _told(request: LMRequest, error: Mapping[str, Any], *, begun: bool) -> LMError:
+    """What an error object with status 200 means."""
+    secrets = known_secrets(request.options)
+    return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=begun, said=error)
+
+
+def _translated(error: Exception, request: LMRequest, *, begun: bool) -> LMError:
+    if isinstance(error, LMError):
+        without_context(error)  # and without the frames that hold what the provider said
+        return error
+    return translated(error, model=request.model, secrets=known_secrets(request.options), begun=begun)
+
+
+def _refuses_usage(error: LMStreamError | None) -> bool:
+    text = str(error)
+    return isinstance(error, BadRequestError) and ("stream_options" in text or "include_usage" in text)
+
+
+def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> None:
+    if len(seen) >= _MEMORY:
+        seen.pop(next(iter(seen)))
+    seen[endpoint] = None
+
+
+#: Those of this process.
+calls = DirectCalls()

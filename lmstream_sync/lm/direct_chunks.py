@@ -1,0 +1,161 @@
+"""The events of a stream of chat completions as `Delta`, and whether it came to its end. Pure.
+
+A chunk of the usual shape is read by the typed decoder; any other (content as a list of
+parts, half of a surrogate pair, an index that is no number) by the same tolerant reader
+that reads litellm's chunks, so that both engines understand the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from lmstream_sync.lm.engine import Delta
+from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
+from lmstream_sync.lm.litellm_chunks import (
+    ChunkReader,
+    counted_usage,
+    provider_fields,
+    text_of_content,
+    thought_of,
+)
+
+__all__ = ["DirectReader"]
+
+
+class DirectReader:
+    """Fed the data of each event of one stream.
+
+    Args:
+        make_raw: `litellm.ModelResponseStream`, where every piece shall carry one.
+
+    Attributes:
+        begun: whether anything of the reply came.
+        done: whether `[DONE]` came.
+        error: the error object that came in the place of a chunk, as a dict with `error`.
+        refused: why an event is no chunk; nothing is read after it.
+    """
+
+    def __init__(self, make_raw: Callable[..., Any] | None = None) -> None:
+        self._make_raw = make_raw
+        self._chunks = ChunkReader()
+        self._open: set[int] = set()
+        self._finished: set[int] = set()
+        self.begun = self.done = False
+        self.error: dict[str, Any] | None = None
+        self.refused: ValueError | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is read: `[DONE]`, an error, or an event that is no chunk."""
+        return self.done or self.error is not None or self.refused is not None
+
+    def read(self, events: Sequence[bytes]) -> list[Delta]:
+        """The pieces in some events."""
+        deltas: list[Delta] = []
+        append = deltas.append
+        plain = self._make_raw is None and not self._chunks.joining
+        for data in events:
+            chunk = typed_chunk(data) if plain else None
+            if chunk is None or chunk.error is not None:
+                self._other(data, deltas)
+                if self.over:
+                    break
+                plain = self._make_raw is None and not self._chunks.joining
+                continue
+            usage = chunk.usage
+            for choice in chunk.choices:
+                piece = choice.delta
+                index = choice.index
+                reason = choice.finish_reason
+                (self._finished if reason else self._open).add(index)
+                thought = piece.reasoning_content
+                if (  # text and nothing else: nearly all of them
+                    thought is None
+                    and usage is None
+                    and not reason
+                    and piece.reasoning is None
+                    and piece.tool_calls is None
+                    and piece.refusal is None
+                    and piece.provider_specific_fields is None
+                ):
+                    append(Delta(piece.content, None, index))
+                    continue
+                append(
+                    Delta(
+                        piece.content,
+                        piece.reasoning if thought is None else thought,
+                        index,
+                        reason or None,
+                        tuple(piece.tool_calls) if piece.tool_calls else (),
+                        piece.refusal,
+                        counted_usage(usage),
+                        provider_fields(piece) if piece.provider_specific_fields else None,
+                    )
+                )
+                usage = None
+            if usage is not None:
+                append(Delta(usage=counted_usage(usage)))
+        if deltas:
+            self.begun = True
+        return deltas
+
+    def finish(self) -> list[Delta]:
+        """What is left when the stream ended: a half character, replaced."""
+        return self._chunks.finish()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the provider said the end: `[DONE]`, or a finish reason of every choice that began."""
+        return self.done or (bool(self._finished) and self._open <= self._finished)
+
+    def _other(self, data: bytes, deltas: list[Delta]) -> None:
+        """An event that the typed decoder did not take, or whose raw object is wanted."""
+        stripped = data.strip()
+        if stripped == b"[DONE]":
+            self.done = True
+            return
+        if not stripped:
+            return
+        try:
+            chunk = plain_json(data)
+            if not isinstance(chunk, dict):
+                raise ValueError(f"an event is a JSON {type(chunk).__name__} and no object")
+        except ValueError as error:
+            self.refused = error
+            return
+        if chunk.get("error") or "error" in (chunk.get("object"), chunk.get("type")):
+            self.error = chunk if chunk.get("error") else {"error": chunk}
+            return
+        found = self._chunks.read(self._raw(chunk) if self._make_raw is not None else chunk)
+        for delta in found:
+            if chunk.get("choices"):
+                (self._finished if delta.finish_reason else self._open).add(delta.index)
+        deltas += found if self._make_raw is not None else [replace(delta, raw=None) for delta in found]
+
+    def _raw(self, chunk: dict[str, Any]) -> Any:
+        """The object of litellm's that litellm's own engine would show for a chunk, as far as it takes it."""
+        assert self._make_raw is not None
+        choices = [
+            {**choice, "delta": _as_litellm_names(choice.get("delta") or {})}
+            for choice in chunk.get("choices") or ()
+            if isinstance(choice, dict)
+        ]
+        if not choices:
+            choices = [{"index": 0, "delta": {}}]  # as litellm shows the chunk that has the usage alone
+        try:
+            return self._make_raw(**{**chunk, "choices": choices})
+        except Exception:  # pydantic's, of a field of another type than the format has
+            kept = {name: chunk[name] for name in ("id", "created", "model") if chunk.get(name)}
+            return self._make_raw(**kept, choices=choices)
+
+
+def _as_litellm_names(delta: dict[str, Any]) -> dict[str, Any]:
+    """litellm calls the model's reasoning by one name, and content is a text."""
+    named = {**delta, "content": text_of_content(delta.get("content"))}
+    thought = thought_of(delta)
+    if thought is not None:
+        named.pop("reasoning", None)
+        named["reasoning_content"] = thought
+    return named

@@ -1,0 +1,187 @@
+"""HTTP for the direct engine: one session a loop, its connections kept alive.
+
+Connections are kept by endpoint, proxy and TLS settings, whatever LM they were opened for.
+No limit on their number and no HTTP time-out but that for connecting: what waits, and for
+how long, is decided above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import urllib.request
+from contextlib import suppress
+from typing import Any, TypeAlias
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+
+from lmstream_sync.lm.direct_request import Outgoing, without_user
+from lmstream_sync.runtime import fork
+from lmstream_sync.runtime.loop import at_loop_end
+
+__all__ = ["Connections", "Response", "connections", "hang_up", "read_to_end"]
+
+Response: TypeAlias = aiohttp.ClientResponse
+
+#: Seconds that an idle connection is kept.
+_KEEP_ALIVE = 30.0
+
+#: Seconds that the end of a response may take after its `[DONE]`.
+END_SECONDS = 0.05
+
+_MOST_REDIRECTS = 3
+_CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
+
+class Connections:
+    """The open connections of one process."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._authorities: dict[str, ssl.SSLContext] = {}
+        # Sessions of loops that are gone: their finalizers would touch the sockets of another process.
+        self._buried: list[Any] = []
+
+    async def send(self, method: str, outgoing: Outgoing, connect: float | None) -> Response:
+        """Send a request; give the response when its head has come.
+
+        A redirect is followed where it leads to the same host: the key goes to no other.
+        """
+        session = self._opened()
+        url = outgoing.url
+        limit = aiohttp.ClientTimeout(total=None, connect=connect)
+        for _ in range(_MOST_REDIRECTS + 1):
+            proxy, user = _proxy(url)
+            # A request through a tunnel shows the proxy nothing but what opens the tunnel.
+            told = {"Proxy-Authorization": user} if user is not None else {}
+            tunnel = url.startswith("https:")
+            response = await session.request(
+                method,
+                url,
+                data=outgoing.body or None,
+                headers=outgoing.headers if tunnel else {**outgoing.headers, **told},
+                timeout=limit,
+                allow_redirects=False,
+                ssl=await self._authority(url),
+                proxy=proxy,
+                proxy_headers=told if tunnel and told else None,
+            )
+            elsewhere = _same_host(url, response.headers.get("Location")) if response.status in (307, 308) else None
+            if elsewhere is None:
+                return response
+            response.close()
+            url = elsewhere
+        return response
+
+    def _opened(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        session = self._session
+        if session is None or self._loop is not loop or session.closed:
+            self.bury()
+            session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=True,
+            )
+            self._session, self._loop = session, loop
+        return session
+
+    async def _authority(self, url: str) -> ssl.SSLContext | bool:
+        """The certificates to trust: the environment's, else the system's, else those of certifi."""
+        if not url.startswith("https:"):
+            return True
+        file = next((value for name in _CA_VARIABLES if (value := os.environ.get(name))), None)
+        file = file or _certifi_where_the_system_has_none()
+        if file is None:
+            return True
+        found = self._authorities.get(file)
+        if found is None:
+            made = asyncio.get_running_loop().run_in_executor(None, _trusting, file)
+            found = self._authorities[file] = await made
+        return found
+
+    def bury(self) -> None:
+        """Forget the session, and keep it from being finalized."""
+        if self._session is not None and not self._session.closed:
+            self._buried.append(self._session)
+        self._session = self._loop = None
+
+    async def close(self) -> None:
+        """Close what is open; at the loop's end."""
+        session, self._session = self._session, None
+        if session is not None and self._loop is asyncio.get_running_loop():
+            await session.close()
+
+
+def _trusting(file: str) -> ssl.SSLContext:
+    if os.path.isdir(file):
+        return ssl.create_default_context(capath=file)
+    return ssl.create_default_context(cafile=file)
+
+
+def _certifi_where_the_system_has_none() -> str | None:
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or (paths.capath and os.listdir(paths.capath)):
+        return None
+    with suppress(ImportError):
+        import certifi  # a small file, and only in images without certificates
+
+        return certifi.where()
+    return None
+
+
+def _proxy(url: str) -> tuple[str | None, str | None]:
+    """The proxy that the environment names for a URL, and what tells it the user. Source: `urllib.request`."""
+    parts = urlsplit(url)
+    names = (f"{parts.scheme}_proxy", "all_proxy")
+    if not any(name in os.environ or name.upper() in os.environ for name in names):
+        return None, None  # at once: to read the whole environment takes longer than to make the request
+    proxies = urllib.request.getproxies_environment()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or urllib.request.proxy_bypass(parts.netloc):
+        return None, None
+    return without_user(found if "://" in found else "http://" + found)
+
+
+def _same_host(url: str, location: str | None) -> str | None:
+    """Where a redirect leads, if that is the same host, by a way that is no less safe."""
+    if not location:
+        return None
+    there = urljoin(url, location)
+    here, to = urlsplit(url), urlsplit(there)
+    if here.hostname != to.hostname:
+        return None
+    if (here.scheme, here.port) == (to.scheme, to.port) or (
+        (here.scheme, to.scheme) == ("http", "https") and here.port in (None, 80) and to.port in (None, 443)
+    ):
+        return there
+    return None
+
+
+def hang_up(response: Response, *, whole: bool) -> None:
+    """Give the connection back where its response was read to the end, else close it now; never waits."""
+    if whole and response.content.at_eof():
+        response.release()
+    else:
+        response.close()
+
+
+async def read_to_end(response: Response) -> None:
+    """Read the little that may follow `[DONE]`, for `END_SECONDS` at most, so that the connection can be kept."""
+
+    async def read() -> None:
+        while not response.content.at_eof():
+            await response.content.readany()
+
+    if not response.content.at_eof():
+        with suppress(Exception):  # the reply is whole without it
+            await asyncio.wait_for(read(), END_SECONDS)
+
+
+#: Those of this process.
+connections = Connections()
+at_loop_end(connections.close)
+fork.after_fork_in_child(connections.bury)

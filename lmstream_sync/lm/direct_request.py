@@ -1,0 +1,152 @@
+"""What is sent to an endpoint that speaks OpenAI's chat completions: address, headers, body. Pure.
+
+The environment is read for keys and addresses. What is made here holds secrets in the
+open: it is made in the frame that sends it and kept by none.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.lm.endpoints import TRANSPORT, base_of, endpoint_of, joined_to, key_of, takes_completion_tokens
+from lmstream_sync.lm.engine import LMRequest
+from lmstream_sync.lm.json_decoding import as_json
+from lmstream_sync.lm.secrets import reveal, scrub
+
+__all__ = ["Outgoing", "base_address", "outgoing", "shown_base", "without_user"]
+
+
+class Outgoing(NamedTuple):
+    """A request as it goes out."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def base_address(request: LMRequest) -> str:
+    """Where requests of this kind go, as `api_base` would say it; may hold a secret.
+
+    Raises:
+        ConfigurationError: nobody says where.
+    """
+    _, endpoint, _ = endpoint_of(request.model)
+    given = reveal(request.options.get("api_base") or request.options.get("base_url"))
+    base = base_of(endpoint, given)
+    if base is None:
+        raise ConfigurationError(f"LM({request.model!r}): say where it is with api_base=")
+    return base
+
+
+def shown_base(request: LMRequest) -> str:
+    """`base_address` without a user and what looks like a key in its query."""
+    given = request.options.get("api_base") or request.options.get("base_url")
+    return str(given) if given else scrub(base_address(request), ())
+
+
+def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Outgoing:
+    """A request with its secrets.
+
+    Args:
+        request: what is asked.
+        path: below the base address, `"/chat/completions"`.
+        stream: whether a streamed reply is asked for.
+        usage: whether the stream shall report its usage.
+
+    Raises:
+        ConfigurationError: an option has no JSON form.
+    """
+    prefix, endpoint, name = endpoint_of(request.model)
+    options = reveal(request.options)
+    url, basic = _bare(joined_to(base_address(request), path), options)
+    headers = _headers(prefix, options.get("api_key") or key_of(endpoint), basic, options)
+    body: dict[str, Any] = {"model": name, "messages": request.messages}
+    if endpoint is not None:
+        body |= endpoint.body
+    body |= {key: value for key, value in options.items() if key not in TRANSPORT and key not in _NOT_SENT}
+    if takes_completion_tokens(prefix, name) and "max_tokens" in body:
+        body.setdefault("max_completion_tokens", body.pop("max_tokens"))
+    if stream:
+        body["stream"] = True
+        told = dict(options.get("stream_options") or {})
+        usage = usage and (endpoint is None or endpoint.asks_usage)
+        told = {"include_usage": True, **told} if usage else {k: v for k, v in told.items() if k != "include_usage"}
+        body.pop("stream_options", None)
+        if told:
+            body["stream_options"] = told
+    else:
+        body.pop("stream_options", None)
+    body |= options.get("extra_body") or {}
+    try:
+        encoded = as_json(body)
+    except (TypeError, ValueError) as error:
+        wrong = str(error)
+    else:
+        return Outgoing(url, headers, encoded)
+    raise ConfigurationError(f"LM({request.model!r}): an option or message cannot be sent: {wrong}")
+
+
+_NOT_SENT = frozenset({"extra_body", "max_retries", "engine"})
+
+
+def _headers(prefix: str | None, key: str | None, basic: str | None, options: Mapping[str, Any]) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "lmstream_sync"}
+    # A compressed stream waits in the compressor's window.
+    headers["Accept-Encoding"] = "identity"
+    if basic or key:
+        headers["Authorization"] = basic or f"Bearer {key}"
+    if prefix == "openai":
+        organization = options.get("organization") or _said("OPENAI_ORGANIZATION", "OPENAI_ORG_ID")
+        if organization:
+            headers["OpenAI-Organization"] = str(organization)
+        if project := _said("OPENAI_PROJECT_ID"):
+            headers["OpenAI-Project"] = project
+    elif prefix == "openrouter":
+        for name, variable in (("HTTP-Referer", "OR_SITE_URL"), ("X-Title", "OR_APP_NAME")):
+            if said := _said(variable):
+                headers[name] = said
+    for more in (options.get("headers"), options.get("extra_headers")):
+        for name, value in (more or {}).items():
+            _set(headers, str(name), value)
+    return headers
+
+
+def _set(headers: dict[str, str], name: str, value: Any) -> None:
+    """Put a header in the place of one that differs in case only; `None` takes it away."""
+    for known in [known for known in headers if known.lower() == name.lower()]:
+        del headers[known]
+    if value is not None:
+        headers[name] = str(value)
+
+
+def _said(*names: str) -> str | None:
+    return next((value for name in names if (value := os.environ.get(name))), None)
+
+
+def _bare(url: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
+    """A URL with the query that options ask for and without a user; and what that user's header is."""
+    parts = urlsplit(url)
+    query = parts.query
+    more = dict(options.get("extra_query") or {})
+    if options.get("api_version"):
+        more.setdefault("api-version", options["api_version"])
+    if more:
+        given = [(name, text) for name, text in parse_qsl(query, keep_blank_values=True) if name not in more]
+        query = urlencode([*given, *more.items()], doseq=True)
+    return without_user(urlunsplit((parts.scheme, parts.netloc, parts.path, query, "")))
+
+
+def without_user(url: str) -> tuple[str, str | None]:
+    """A URL without user and password, and what a header says of them. Source: RFC 7617, "Basic"."""
+    parts = urlsplit(url)
+    user, at, place = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    name, _, password = user.partition(":")
+    told = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+    return urlunsplit(parts._replace(netloc=place)), f"Basic {told}"

@@ -1,0 +1,92 @@
+"""JSON of the wire to Python. The only file that knows msgspec.
+
+msgspec reads a line into a type and builds nothing of what the type does not name, so most
+of a chunk (ids, log probabilities, fingerprints) is skipped. One run, a chunk of 300 bytes,
+Python 3.11, µs: msgspec typed 0.66, msgspec 0.96, orjson 1.07, jiter 1.33, json 5.00.
+
+What it refuses is read once more by `json.loads`: half of a surrogate pair (`"\\ud83d"`),
+which orjson and jiter refuse too and which servers written in JavaScript send, and `NaN`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+__all__ = ["WireChunk", "WireDelta", "as_json", "plain_json", "typed_chunk"]
+
+
+class WireDelta(msgspec.Struct):
+    """What a chunk adds to one choice. Source: OpenAI's chat completions, `choices[].delta`.
+
+    `reasoning_content` is DeepSeek's name, `reasoning` OpenRouter's and Groq's;
+    `provider_specific_fields` comes from litellm's own proxy.
+    """
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    refusal: str | None = None
+    provider_specific_fields: dict[str, Any] | None = None
+
+
+class WireChoice(msgspec.Struct):
+    """One choice of a chunk."""
+
+    delta: WireDelta
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class WireChunk(msgspec.Struct):
+    """A chunk of a streamed chat completion, as far as it is read."""
+
+    choices: list[WireChoice]
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_typed = msgspec.json.Decoder(WireChunk).decode
+_plain = msgspec.json.Decoder().decode
+
+
+def typed_chunk(data: bytes) -> WireChunk | None:
+    """A chunk; `None` where it is of another shape, or msgspec does not take it: then see `plain_json`."""
+    try:
+        return _typed(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def plain_json(data: bytes) -> Any:
+    """Any JSON, as dicts and lists.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return _plain(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return json.loads(data)
+
+
+def as_json(value: Any) -> bytes:
+    """JSON of dicts and lists; what has a `model_dump` (pydantic's models) is a dict too.
+
+    Raises:
+        TypeError: something in it has no JSON form.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_dumped)
+    except UnicodeEncodeError:  # half of a surrogate pair in a text: `json` escapes it
+        return json.dumps(value, default=_dumped).encode()
+
+
+def _dumped(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if callable(dump) and not isinstance(value, type):
+        return dump(exclude_none=True)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
