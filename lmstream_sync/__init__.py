@@ -18,7 +18,8 @@ The way of one chunk, and the file in which each step is found:
     signature (`signatures/signature.py`) says what goes in and comes out. What is synchronous runs in a worker
     thread (`runtime/workers.py`) and meets the loop again at its model calls (`runtime/crossing.py`).
 3.  `adapters/chat.py` writes the prompt; `lm/model.py` looks in the cache (`lm/cache.py`) and asks the engine
-    (`lm/litellm_engine.py`), which opens the provider's stream. A failed start is tried again (`lm/retry.py`).
+    (`lm/direct_engine.py`, or `lm/litellm_engine.py`; `lm/direct_choice.py` says which), which opens the provider's
+    stream. A failed start is tried again (`lm/retry.py`).
 4.  A piece arrives: the engine makes a `Delta` of it (`lm/engine.py`), and the adapter's reader
     (`adapters/reader.py`; `program/reading.py` for what comes beside the text) turns it into deltas of output fields.
 5.  `program/observing.py` is the seam to `streaming/observer.py`, which makes `StreamResponse` events (`events.py`)

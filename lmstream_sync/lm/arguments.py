@@ -11,7 +11,15 @@ from typing import Any
 
 from lmstream_sync.errors import ConfigurationError
 
-__all__ = ["as_messages", "check_api_base", "check_messages", "check_options", "check_retries"]
+__all__ = [
+    "as_messages",
+    "check_api_base",
+    "check_messages",
+    "check_number",
+    "check_options",
+    "check_retries",
+    "without_dspys",
+]
 
 # Options of this class that are still to come; litellm must not get them as its own.
 _NOT_YET = ("fallbacks", "on_interrupt", "max_reply_bytes")
@@ -30,9 +38,26 @@ _OWN_OPTIONS = [
 ]
 
 
+#: Arguments of DSPy's `LM`, each with the values that mean what is done here anyway.
+_DSPYS: dict[str, tuple[Any, ...]] = {"model_type": ("chat", None), "use_developer_role": (False, None)}
+
+
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no number, and no number below 0."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0):
+        raise ConfigurationError(f"LM({name}={value!r}): give a number, 0 or more")
+
+
+def without_dspys(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without arguments of DSPy's `LM` that say nothing here, and no provider knows."""
+    return {name: value for name, value in options.items() if name not in _DSPYS}
+
+
 def check_options(options: Mapping[str, Any]) -> None:
     """Refuse what is still to come, and what is one of ours misspelt: litellm would get it in silence."""
-    for name in options:
+    for name, value in options.items():
+        if name in _DSPYS and value not in _DSPYS[name]:
+            raise ConfigurationError(f"LM({name}={value!r}): this is chat completions only; leave {name}= out")
         if name in _NOT_YET:
             raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
         meant = difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.85)

@@ -12,7 +12,15 @@ from typing import Any
 
 from lmstream_sync.callbacks import call_hooks
 from lmstream_sync.errors import ConfigurationError
-from lmstream_sync.lm.arguments import as_messages, check_api_base, check_messages, check_options, check_retries
+from lmstream_sync.lm.arguments import (
+    as_messages,
+    check_api_base,
+    check_messages,
+    check_number,
+    check_options,
+    check_retries,
+    without_dspys,
+)
 from lmstream_sync.lm.asking import Asked, ask_engine
 from lmstream_sync.lm.cache import cache_in_force, cache_key
 from lmstream_sync.lm.direct_choice import check_direct, is_plain
@@ -88,6 +96,8 @@ class LM:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
         check_options(kwargs)
         check_api_base(api_base)
+        check_number("temperature", temperature)
+        check_number("max_tokens", max_tokens)
         self.model = model
         self.cache = cache
         self.cache_in_memory = cache_in_memory
@@ -101,7 +111,7 @@ class LM:
             "api_base": api_base,
             "temperature": temperature,
             "max_tokens": max_tokens,
-            **kwargs,
+            **without_dspys(kwargs),
         }
         self._options: dict[str, Any] = hide({name: value for name, value in given.items() if value is not None})
         if engine == "direct":

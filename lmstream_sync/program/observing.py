@@ -27,9 +27,10 @@ class RunObserver(Protocol):
     wants_raw: bool
 
     def saw(self, delta: Delta | None, fields: Sequence[FieldEvent]) -> None:
-        """One piece of the first choice came, and what the reader made of it.
+        """Pieces came, and this is what the reader made of them, in order.
 
-        `delta` is `None` for what the reader gives at the end of the reply.
+        With `wants_raw` it is one piece at a time, of any choice; else `delta` is `None`, as it
+        is for what the reader gives at the end of the reply.
         """
         ...
 

@@ -199,13 +199,18 @@ class ReplyTap:
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Pieces arrived. Those of other answers than the first are seen raw, without fields."""
-        readings, saw = self._readings, self._observer.saw
+        readings, observer = self._readings, self._observer
+        seen: list[FieldEvent] = []
         for delta in deltas:
             index = delta.index
-            reading = readings.get(index) or self._reading(index)
-            fields = reading.feed(delta)
-            saw(delta, fields if index == 0 else [])
-        await self._observer.flush()
+            fields = (readings.get(index) or self._reading(index)).feed(delta)
+            if observer.wants_raw:
+                observer.saw(delta, fields if index == 0 else [])
+            elif index == 0:
+                seen += fields
+        if seen:
+            observer.saw(None, seen)
+        await observer.flush()
 
     async def end(self, reply: Reply) -> None:
         """The reply ended well: hand out what the readers held back."""

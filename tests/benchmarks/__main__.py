@@ -1,87 +1,57 @@
-"""Measure µs a chunk beside plain litellm and DSPy, and the threads of 100 open streams.
+"""Measure this library and its peers side by side, in one run on one machine.
 
-    python -m tests.benchmarks [--chunks 2000] [--rounds 5]
+    python -m tests.benchmarks [--rounds 3] [--only read,crowd] [--quick] [--long]
 
-The peers are installed in an environment of their own, `tests/benchmarks/.env`, at the
-versions named below. Each contender runs in a fresh process against a server in another,
-rounds interleaved; what is printed are medians, and ratios to plain litellm in the same run.
+It makes an environment of its own, `tests/benchmarks/.env`, with the peers at the versions of
+`requirements.txt`. A whole run takes about ten minutes and writes `results/table.md`, `results.json`
+and `picture.svg` there; a quick or partial one is printed only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import subprocess
-import sys
-import venv
-from pathlib import Path
-from typing import Any
+import time
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-PEERS = ["dspy==3.4.1"]
-CONTENDERS = ["litellm", "dspy", "dspy_listener", "ours_raw", "ours_listener", "ours_async"]
-
-
-def environment() -> Path:
-    """The Python of the environment that has the peers and this library; made where it is missing."""
-    python = HERE / ".env" / "bin" / "python"
-    if not python.exists():
-        venv.create(HERE / ".env", with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PEERS, "-e", str(ROOT)], check=True)
-    return python
-
-
-def serve(python: Path, chunks: int, delay: float) -> tuple[subprocess.Popen[str], str]:
-    """A server in a process of its own, and its URL."""
-    server = subprocess.Popen(
-        [python, HERE / "server.py", str(chunks), str(delay)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    )
-    assert server.stdout is not None
-    return server, server.stdout.readline().strip()
-
-
-def run(python: Path, contender: str, url: str, *more: str) -> dict[str, Any]:
-    """One contender in a fresh process: what it measured of itself."""
-    done = subprocess.run(
-        [python, HERE / "contenders.py", contender, url, *more], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
-    )
-    measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return measured
+from tests.benchmarks import environment
+from tests.benchmarks.figures import FIGURES, Results, measure, plans
+from tests.benchmarks.picture import picture
+from tests.benchmarks.report import report
 
 
 def main() -> None:
-    """Run everything and print a table."""
+    """Measure and report."""
+    assert __doc__ is not None
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--chunks", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender is measured (default: 3)")
+    parser.add_argument("--only", default="", help=f"figures, with commas: {','.join(FIGURES)}")
+    parser.add_argument("--quick", action="store_true", help="one round, fewer contenders: under three minutes")
+    parser.add_argument("--long", action="store_true", help="memory after 10,000 streams too")
     options = parser.parse_args()
-    python = environment()
-    server, url = serve(python, options.chunks, 0)
-    results: dict[str, list[float]] = {contender: [] for contender in CONTENDERS}
-    events: dict[str, int] = {}
-    try:
-        for _ in range(options.rounds):
-            for contender in CONTENDERS:
-                measured = run(python, contender, url, str(options.chunks))
-                results[contender].append(measured["us_per_chunk"])
-                events[contender] = measured["events"]
-    finally:
-        server.kill()
-    floor = statistics.median(results["litellm"])
-    print(f"\n{options.chunks} chunks without delay, {options.rounds} rounds, Python {sys.version.split()[0]}")
-    print("\n| contender | µs a chunk (median) | min – max | × litellm | events read |\n|---|---|---|---|---|")
-    for contender, figures in results.items():
-        middle = statistics.median(figures)
-        figured = f"{middle:.0f} | {min(figures):.0f} – {max(figures):.0f} | {middle / floor:.2f}"
-        print(f"| {contender} | {figured} | {events[contender]} |")
-    server, url = serve(python, 50, 0.02)
-    try:
-        threads = run(python, "threads", url)
-    finally:
-        server.kill()
-    print(f"\n100 streams open at once: {threads['threads']} threads ({threads['names']})")
+    only = set(filter(None, options.only.split(",")))
+    if unknown := only - set(FIGURES):
+        parser.error(f"no such figures: {', '.join(sorted(unknown))}; there are {', '.join(FIGURES)}")
+    environment.make()
+    results, began, before = Results(), time.monotonic(), environment.machine()
+    with environment.served() as url:
+        for plan in plans(options.rounds, options.quick, options.long):
+            if not only or plan.key.split("_")[0] in only:
+                measure(plan, url, results)
+    facts = {
+        "machine": before | {"load_after": environment.machine()["load"]},
+        "versions": environment.versions(),
+        "rounds": 1 if options.quick else options.rounds,
+        "minutes": round((time.monotonic() - began) / 60, 1),
+    }
+    table = report(results, facts)
+    print(f"\n{table}")
+    if only or options.quick:
+        return
+    folder = environment.HERE / "results"
+    folder.mkdir(exist_ok=True)
+    (folder / "table.md").write_text(table, encoding="utf-8")
+    (folder / "picture.svg").write_text(picture(results), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(facts | {"figures": results.plain()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -237,3 +237,16 @@ def test_an_address_without_a_scheme_is_refused() -> None:
 def test_a_model_without_a_provider_says_how_to_name_one() -> None:
     with pytest.raises(lms.BadRequestError, match="'openai/nonsense'"):
         LM("nonsense", cache=False)("q")
+
+
+@pytest.mark.parametrize("options", [{"temperature": "hot"}, {"max_tokens": -1}, {"temperature": True}])
+def test_a_number_that_is_none_is_said_at_once(options: Any) -> None:
+    with pytest.raises(lms.ConfigurationError, match="give a number"):
+        lms.LM("openai/x", **options)
+
+
+def test_arguments_of_dspys_lm_are_understood_and_not_sent(serve: Any) -> None:
+    assert lms.LM("openai/x", model_type="chat", use_developer_role=False).kwargs == {}
+    for options in ({"model_type": "responses"}, {"use_developer_role": True}):
+        with pytest.raises(lms.ConfigurationError, match="leave"):
+            lms.LM("openai/x", **options)

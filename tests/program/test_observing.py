@@ -19,9 +19,9 @@ from .test_predict import WAYS
 
 
 class Listener:
-    """Listens to every run, and writes down what it is told."""
+    """Listens to every run, piece by piece, and writes down what it is told."""
 
-    wants_raw = False
+    wants_raw = True
 
     def __init__(self, interested: bool = True) -> None:
         self.interested = interested
