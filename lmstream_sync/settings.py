@@ -105,7 +105,7 @@ class Settings:
         The calls that start inside the block keep them to their end.
         """
         before = _overrides.get()
-        _overrides.set(MappingProxyType({**before, **values}))
+        token = _overrides.set(MappingProxyType({**before, **values}))
         try:
             yield
         finally:
@@ -117,7 +117,11 @@ class Settings:
                     now[key] = before[key]
                 else:
                     now.pop(key, None)
-            _overrides.set(MappingProxyType(now))
+            # The collector may end a forgotten generator or coroutine that is inside the block, in
+            # whatever context it finds; that one's settings are not ours to change. Only the token tells.
+            with contextlib.suppress(ValueError):
+                _overrides.reset(token)
+                _overrides.set(MappingProxyType(now))
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(sorted(self.config))})"

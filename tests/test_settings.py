@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -59,3 +61,17 @@ def test_configure_from_many_threads_loses_no_key() -> None:
     for thread in threads:
         thread.join()
     assert [lms.settings.get(f"key_{i}") for i in range(20)] == list(range(20))
+
+
+def test_a_forgotten_block_that_ends_elsewhere_changes_nothing_there() -> None:
+    """The collector ends a forgotten generator in whatever context it finds."""
+
+    def inside() -> Iterator[None]:
+        with lms.context(here="inner"):
+            yield
+
+    forgotten = inside()
+    contextvars.copy_context().run(next, forgotten)
+    with lms.context(here="mine", other=1):
+        del forgotten
+        assert (lms.settings.here, lms.settings.other) == ("mine", 1)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from lmstream_sync.callbacks import put_back
 from lmstream_sync.lm.secrets import known_secrets, scrub
 
 __all__ = ["scrubbed_logs"]
@@ -62,4 +63,4 @@ def scrubbed_logs(options: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        _options.reset(token)
+        put_back(_options, token)

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+from lmstream_sync.callbacks import put_back
 from lmstream_sync.errors import BadRequestError, LMError
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failures import translated
@@ -320,7 +321,7 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
             return await asked if hasattr(asked, "__await__") else asked
     finally:
         if flag is not None and token is not None:
-            flag.reset(token)
+            put_back(flag, token)
 
 
 def _names_functions_only(tools: Any) -> bool:

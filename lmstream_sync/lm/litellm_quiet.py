@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+from lmstream_sync.callbacks import put_back
+
 __all__ = ["cache_keeps", "hush_wrapper", "no_banners", "nobody_listens", "silence_banners"]
 
 _LISTENERS = (
@@ -106,4 +108,4 @@ def no_banners() -> Iterator[None]:
     try:
         yield
     finally:
-        _banners_off.reset(token)
+        put_back(_banners_off, token)

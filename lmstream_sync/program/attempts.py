@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from lmstream_sync.callbacks import put_back
 from lmstream_sync.signatures import SignatureMeta
 
 __all__ = ["attempt_config", "attempt_signature", "attempted"]
@@ -49,7 +50,7 @@ def attempted(number: int, hints: Mapping[int, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        _current.reset(token)
+        put_back(_current, token)
 
 
 def attempt_config(config: dict[str, Any], lm: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from lmstream_sync.callbacks import put_back
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.settings import settings
@@ -193,7 +194,7 @@ def closing_unawaited() -> Iterator[None]:
     try:
         yield
     finally:
-        _unawaited.reset(token)
+        put_back(_unawaited, token)
         noted.end()
 
 
