@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import textwrap
 
 import pytest
 
 from tests.runtime.programs import run_script
 
-pytest.importorskip("gevent")
+# Looked for, not imported: it belongs into the processes that these tests start.
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
 
 PATCH = "from gevent import monkey; monkey.patch_all()\n"
 
