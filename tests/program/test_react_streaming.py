@@ -303,7 +303,7 @@ def test_who_leaves_while_a_tool_runs_stops_the_agent(serve: Any, asynchronous: 
             break
     closing = threading.Thread(target=stream.close)
     closing.start()
-    while not stream.closed:
+    while not stream._call.stopping:  # `closed` is true before the loop has heard of it
         threading.Event().wait(0.001)
     goes_on.set()
     closing.join(10)
