@@ -241,7 +241,7 @@ def test_it_does_not_begin_for_a_reader_who_has_gone(asynchronous: bool) -> None
     assert next(stream) == "one"
     closing = threading.Thread(target=stream.close)
     closing.start()
-    while not stream.closed:
+    while not stream._call.stopping:  # `closed` is true before the loop has heard of it
         threading.Event().wait(0.001)
     gone.set()
     closing.join(10)
