@@ -1,13 +1,12 @@
 """Output fields that a model answers beside its text: its reasoning, citations, calls of tools, a type of the user's.
 
-The text of a reply is the adapter's reader's business; this reads the rest of each piece. A
-field that may be answered either way is answered by what comes first. Pure.
+The text of a reply is the adapter's reader's business; this reads the rest of each piece.
+Where a field is answered both ways, what is given beside the text counts. Pure.
 """
 
 from __future__ import annotations
 
 import json
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldObject
 from lmstream_sync.errors import AdapterParseError
 from lmstream_sync.lm.engine import Choice, Delta
 from lmstream_sync.signatures import Field, SignatureMeta
-from lmstream_sync.signatures.annotations import type_name
+from lmstream_sync.signatures.annotations import members, type_name
 from lmstream_sync.signatures.values import text_of
 
 __all__ = ["NativeField", "left_out", "native_fields", "takes_documents", "tools_field"]
@@ -29,13 +28,8 @@ _SWITCHES_REASONING_ON = ("reasoning_effort", "thinking", "reasoning")
 
 def bare_type(annotation: Any) -> Any:
     """A type without `Optional` and `Annotated` around it."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return bare_type(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        members = [one for one in typing.get_args(annotation) if one is not type(None)]
-        if len(members) == 1:
-            return bare_type(members[0])
-    return annotation
+    left = members(annotation) - {type(None)}
+    return left.pop() if len(left) == 1 else annotation
 
 
 def tools_field(signature: SignatureMeta) -> str | None:
@@ -44,8 +38,8 @@ def tools_field(signature: SignatureMeta) -> str | None:
         return None
     for name, field in signature.input_fields.items():
         inner = bare_type(field.annotation)
-        members = typing.get_args(inner) if typing.get_origin(inner) is list else (inner,)
-        if any(hasattr(member, "format_as_litellm_function_call") for member in members):
+        held = typing.get_args(inner) if typing.get_origin(inner) is list else (inner,)
+        if any(hasattr(one, "format_as_litellm_function_call") for one in held):
             return name
     return None
 

@@ -41,6 +41,7 @@ class Asked(NamedTuple):
         demos: the call's, else the predictor's.
         config: options of the request, those of the call over the predictor's.
         inputs: name → value, checked, with defaults.
+        tools: the input that holds tools a model may call by itself, or `None`; see `tools_field`.
     """
 
     signature: SignatureMeta
@@ -48,6 +49,7 @@ class Asked(NamedTuple):
     demos: Sequence[Mapping[str, Any]]
     config: dict[str, Any]
     inputs: dict[str, Any]
+    tools: str | None
 
 
 def asked(predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Asked:
@@ -81,6 +83,7 @@ def asked(predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         demos=predictor.demos if demos is None else demos,
         config=attempt_config({**predictor.config, **(config or {})}, model),
         inputs=checked,
+        tools=tools,
     )
 
 
@@ -256,7 +259,7 @@ class Run:
     def _attempt(self, adapter: Adapter) -> Steps:
         """Ask in the ways that help a model to keep to the form, then without."""
         signature = self._asked.signature
-        tools = tools_field(signature) if adapter.use_native_function_calling else None
+        tools = self._asked.tools if adapter.use_native_function_calling else None
         ways = list(
             manners(adapter, signature, functions=tools is not None, given=self._given, endpoint=self._endpoint)
         )
