@@ -27,6 +27,7 @@ _DEFAULTS: dict[str, Any] = {
     "queue_size": 32,
     "cache": None,
     "worker_hooks": (),
+    "detach_grace": 10.0,
 }
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -39,7 +40,9 @@ class Settings:
     Known keys: `lm`, `adapter`, `callbacks`, `trace`, `track_usage`, `async_max_workers`
     (caps `asyncify` only), `timeout` (a `Timeout` or seconds), `queue_size` (events, 32),
     `cache` (an `LMRequestLRUCache`), `worker_hooks` (context-manager factories entered
-    round each run of user code in a worker thread). Any other key may be set and read.
+    round each run of user code in a worker thread), `detach_grace` (seconds that detached
+    streams have to end when the interpreter exits; `configure` only, 10). Any other key may
+    be set and read.
     """
 
     def __init__(self) -> None:

@@ -7,16 +7,15 @@ out, so cancelling a reader that waits loses none.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from lmstream_sync.errors import LMStreamError
 from lmstream_sync.runtime.ending import CLOSE_SECONDS, Outcome
+from lmstream_sync.runtime.reading import NOTHING, Look
 from lmstream_sync.runtime.stream import EventStream
-from lmstream_sync.runtime.waiting import Expired, Watch
+from lmstream_sync.runtime.waiting import Expired, Wakeup, Watch
 
 __all__ = ["AsyncEventStream"]
 
@@ -57,7 +56,7 @@ class AsyncEventStream:
         channel = stream._channel
         stream._begin_turn()  # kept over the wait: there is one waker, for one reader
         try:
-            woken = _Wakeup()
+            woken = Wakeup()
             channel.wake_with(woken.post)
             if channel.ready:
                 return
@@ -69,6 +68,30 @@ class AsyncEventStream:
         finally:
             channel.wake_with(None)
             stream._turn.release()
+
+    async def peek(self, until: Literal["event", "output"] = "event", timeout: float | None = None) -> Any:
+        """See `Stream.peek`: wait for an event and leave it, and all before it, in the stream."""
+        stream = self.stream
+        look = Look(stream, until)
+        watch = Watch(stream._call, None if timeout is None else time.monotonic() + timeout)
+        while True:
+            stream._begin_turn()
+            try:
+                stream._check_closed()
+                shown = look.further()
+                came = True if shown is not NOTHING else stream._fill_now()
+            finally:
+                stream._turn.release()
+            if shown is not NOTHING:
+                return shown
+            if came is None:
+                stream._peeked_to_the_end()
+                return None
+            if not came:
+                try:
+                    await self._wait(watch)
+                except Expired:
+                    raise stream._nothing_to_peek_at(timeout) from None
 
     async def result(self, timeout: float | None = None) -> Any:
         """See `Stream.result`: read to the end and give the program's final value."""
@@ -91,7 +114,7 @@ class AsyncEventStream:
         stream = self.stream
         if not stream._begin_close():
             return
-        woken = _Wakeup()
+        woken = Wakeup()
         stream._call.thread.post(stream._call.when_done, woken.post)
         try:
             await woken.wait(CLOSE_SECONDS)
@@ -103,7 +126,8 @@ class AsyncEventStream:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
+        if not self.stream._detached:
+            await self.aclose()
 
     @property
     def id(self) -> str:
@@ -130,33 +154,13 @@ class AsyncEventStream:
         """See `Stream.timings`."""
         return self.stream.timings
 
+    def detach(self) -> None:
+        """See `Stream.detach`."""
+        self.stream.detach()
+
     def on_end(self, fn: Callable[[Any], object]) -> None:
         """See `Stream.on_end`: `fn` gets the `Stream`, in the thread that reads or closes."""
         self.stream.on_end(fn)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.stream!r}>"
-
-
-class _Wakeup:
-    """A wait on the running loop that any thread may end."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._came: asyncio.Future[bool] = self._loop.create_future()
-
-    def post(self) -> None:
-        with suppress(RuntimeError):  # the reader's loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._set, True)
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether it was ended before the time was up."""
-        timer = self._loop.call_later(seconds, self._set, False)
-        try:
-            return await self._came
-        finally:
-            timer.cancel()
-
-    def _set(self, came: bool) -> None:
-        if not self._came.done():
-            self._came.set_result(came)

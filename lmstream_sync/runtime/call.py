@@ -85,6 +85,8 @@ class Call:
         self.done = threading.Event()
         self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
         self.busy_with: dict[object, str] = {}
+        #: Whether its reader left it to itself; written by whoever detaches.
+        self.detached: bool = self.parent is not None and self.parent.detached
         #: Whether `emit` may send to the reader; where not, a call round this one gets it.
         self.takes_events = True
         self._make: Callable[[Call], Awaitable[Any]] | None = make

@@ -49,6 +49,7 @@ class OpenCall(ABC):
         self._error: BaseException | None = None
         self._trace: Any = None
         self._when_ended: list[Callable[[Any], object]] = []
+        self._ends_through: Callable[[Callable[[], None]], object] | None = None
 
     @abstractmethod
     def _all_read(self) -> bool:
@@ -135,10 +136,20 @@ class OpenCall(ABC):
         if on_loop_thread():  # a program reads this stream; what saves an answer may block
             start_job(lambda: self._run_on_end(fn))
             return
+
+        def call() -> None:
+            try:
+                fn(self)
+            except Exception:
+                _log.exception("a function given to on_end raised")
+
+        if self._ends_through is None:
+            call()
+            return
         try:
-            fn(self)
+            self._ends_through(call)
         except Exception:
-            _log.exception("a function given to on_end raised")
+            _log.exception("what was given to on_end_through raised")
 
     def on_end(self, fn: Callable[[Any], object]) -> None:
         """Have `fn(stream)` called once when the stream has ended, however it ended.
@@ -150,6 +161,15 @@ class OpenCall(ABC):
         self._when_ended.append(fn)
         if self._ended:
             self._tell_end()
+
+    def on_end_through(self, run: Callable[[Callable[[], None]], object]) -> None:
+        """Have every `on_end` function run by `run`: inside a request's context, say.
+
+        Args:
+            run: gets a function without arguments, which calls the one given to `on_end` and
+                logs what it raises; called in the thread that reads or closes.
+        """
+        self._ends_through = run
 
     def __del__(self) -> None:
         # In the garbage collector, maybe in the middle of anything: only a post to the loop.

@@ -22,7 +22,15 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.runtime.threads import DaemonExecutor
 
-__all__ = ["LoopThread", "at_loop_end", "current_loop_thread", "end_first_at_exit", "loop_thread", "on_loop_thread"]
+__all__ = [
+    "LoopThread",
+    "at_loop_end",
+    "before_loop_exit",
+    "current_loop_thread",
+    "end_first_at_exit",
+    "loop_thread",
+    "on_loop_thread",
+]
 
 _log = logging.getLogger("lmstream_sync.runtime")
 
@@ -35,6 +43,14 @@ _at_end: list[Callable[[], Awaitable[None]]] = []
 def at_loop_end(close: Callable[[], Awaitable[None]]) -> None:
     """Register what is closed on the loop before it ends with the interpreter."""
     _at_end.append(close)
+
+
+_before_exit: list[Callable[[], None]] = []
+
+
+def before_loop_exit(wait: Callable[[], None]) -> None:
+    """Register what is waited for, while the loop still runs, when the interpreter exits."""
+    _before_exit.append(wait)
 
 
 class LoopThread:
@@ -249,6 +265,9 @@ def _close_copies_of_sockets(loop: asyncio.AbstractEventLoop) -> None:
 def _stop_at_exit() -> None:
     current = _current
     if current is not None and current.alive:
+        for wait in _before_exit:
+            with contextlib.suppress(Exception):
+                wait()
         current.stop(EXIT_SECONDS)
 
 

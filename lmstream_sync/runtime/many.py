@@ -23,7 +23,8 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call, current_call
 from lmstream_sync.runtime.channel import Channel
 from lmstream_sync.runtime.ending import Outcome
-from lmstream_sync.runtime.stream import NOTHING, EventStream
+from lmstream_sync.runtime.reading import NOTHING
+from lmstream_sync.runtime.stream import EventStream
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.runtime.together import until_stopped
 
@@ -57,7 +58,7 @@ class ManyCalls(EventStream):
         name: what runs, for messages.
     """
 
-    _feeds = True
+    _long_way = True
 
     def __init__(
         self,

@@ -17,11 +17,11 @@ from lmstream_sync.runtime.crossing import syncify
 from lmstream_sync.runtime.emitting import aemit, emit
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.runtime.workers import asyncify
+from lmstream_sync.streaming.encoded import streaming_response
 from lmstream_sync.streaming.iterating import iterate
 from lmstream_sync.streaming.listener import StreamListener
 from lmstream_sync.streaming.merge import merge
 from lmstream_sync.streaming.run_many import run_many
-from lmstream_sync.streaming.sse import streaming_response
 from lmstream_sync.streaming.status import StatusMessageProvider
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 from lmstream_sync.streaming.streamify import stream, streamify

@@ -23,7 +23,7 @@ from lmstream_sync.events import MergedEvent
 from lmstream_sync.lm.usage import COUNTS
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.merged_channel import ENDED, MergedChannel
-from lmstream_sync.runtime.stream import NOTHING
+from lmstream_sync.runtime.reading import NOTHING
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.runtime.together import stop_all, until_all_done
 from lmstream_sync.runtime.waiting import Watch
@@ -91,7 +91,7 @@ def _checked(name: str, given: Any) -> Stream:
 class _Merged(Stream):
     """The events of several streams, each with the name of its stream."""
 
-    _feeds = True
+    _long_way = True
 
     def __init__(self, members: Mapping[str, Stream], yields: bool) -> None:
         self._names = list(members)

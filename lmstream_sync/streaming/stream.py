@@ -10,7 +10,8 @@ from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.lm.usage import UsageTally
 from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call, Own
-from lmstream_sync.runtime.stream import NOTHING, EventStream
+from lmstream_sync.runtime.reading import NOTHING
+from lmstream_sync.runtime.stream import EventStream
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.streaming.accounts import FieldKey, TextAccounts
 from lmstream_sync.streaming.observer import Carried

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from lmstream_sync.errors import StreamRestarted
 from lmstream_sync.events import StreamResponse, StreamRestart
-from lmstream_sync.runtime.stream import NOTHING
+from lmstream_sync.runtime.reading import NOTHING
 from lmstream_sync.signatures.plain import jsonable
 from lmstream_sync.streaming.accounts import Heard, TextAccounts, text_of_chunk
 from lmstream_sync.streaming.portion import Portion

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lmstream_sync as lms
-from lmstream_sync.testing import Reply
+from lmstream_sync.testing import Gate, Reply
 
 from .replies import chat
 
@@ -255,3 +255,36 @@ def test_an_emit_that_waits_for_room_is_not_ended_by_an_exception_that_a_program
         stream.close()
         assert ended.wait(5)
     assert swallowed == []
+
+
+def test_detached_the_program_ends_and_its_answer_is_there_to_save(serve: Any) -> None:
+    gate = Gate()
+    serve(Reply(chat(answer="one two three four"), cut=4, pauses={5: gate}))
+    saved: list[Any] = []
+    done = threading.Event()
+
+    def save(stream: lms.Stream) -> None:
+        saved.append((stream.partial, stream.outcome, stream.prediction))
+        done.set()
+
+    program = lms.streamify(lms.Predict("q -> answer"), stream_listeners=[lms.StreamListener("answer")])
+    stream = program(q="?")
+    stream.on_end(save)
+    gate.wait()
+    stream.detach()
+    del stream
+    gate.release()
+    assert done.wait(10)
+    ((partial, outcome, prediction),) = saved
+    assert (partial, outcome) == ({"answer": "one two three four"}, "completed")
+    assert prediction.answer == "one two three four"
+
+
+def test_what_its_reader_drives_cannot_be_detached(serve: Any) -> None:
+    serve(chat(answer="yes"))
+    for driven in (
+        lms.run_many(lms.Predict("q -> answer"), [{"q": "?"}]),
+        lms.merge(one=lms.stream(lms.Predict("q -> answer"), q="?")),
+    ):
+        with driven, pytest.raises(lms.StreamError, match="driven by its reader"):
+            driven.detach()
