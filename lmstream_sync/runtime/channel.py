@@ -1,12 +1,16 @@
 """The crossing: what streams goes from the loop to its reader through a janus queue.
 
 The only file that knows janus. The queue is bounded in events. The loop's side puts lists;
-as many events of a list as there is room for move at once, and the rest waits. The
-reader's side takes all that is there. Both together hold at most `queue_size` events: the
-queue takes half of them, because what the reader took is out of the queue's sight.
+as many events of a list as there is room for move at once. The reader's side takes all that
+is there, and moves up what found no room yet: the loop is woken only when everything has
+moved, once for each list rather than once for each take. Both together hold at most
+`queue_size` events (and what was put and found no room yet): the queue takes half of them,
+because what the reader took is out of the queue's sight.
 
-Who touches what: `_pending` belongs to the loop thread; the queue guards itself; the waker
-is set and cleared by the one reader and called by whoever puts or ends.
+Who touches what: `_pending` is extended by the loop thread and emptied from its left under the
+queue's lock, by whoever puts or takes; `_drained` belongs to the loop thread, and the reader
+looks whether there is somebody in it; the waker is set and cleared by the one reader and
+called by whoever puts, takes or ends.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import janus
@@ -26,19 +31,30 @@ class ChannelEnded(Exception):
 
 
 class _BatchQueue(janus.Queue[Any]):
-    """A janus queue whose items are put and taken by the batch, and counted one by one."""
+    """A janus queue whose items are put and taken by the batch, and counted one by one.
 
-    #: How many items were ever put; written on the loop.
+    Args:
+        maxsize: its bound, in events.
+        pending: what is put, in place of an item: its events move up as there is room.
+    """
+
+    #: How many events ever moved up; changed under the queue's lock.
     arrived = 0
     #: How many items the next get takes at most; written by the reader.
     most: int | None = None
 
-    def _put(self, item: deque[Any]) -> None:
-        room = self._maxsize - len(self._queue) if self._maxsize else len(item)
-        moved = min(room, len(item))
-        for _ in range(moved):
-            self._queue.append(item.popleft())
-        self.arrived += moved
+    def __init__(self, maxsize: int, pending: deque[Any]) -> None:
+        super().__init__(maxsize)
+        self._waiting = pending
+
+    def _put(self, item: Any) -> None:
+        waiting, queue = self._waiting, self._queue
+        before = len(queue)
+        room = self._maxsize - before if self._maxsize else len(waiting)
+        with suppress(IndexError):  # the loop may drop what waits at any moment
+            for _ in range(min(room, len(waiting))):
+                queue.append(waiting.popleft())
+        self.arrived += len(queue) - before
 
     def lift_bound(self) -> None:
         """Take whatever comes from now on: what is put last was already in memory."""
@@ -46,9 +62,12 @@ class _BatchQueue(janus.Queue[Any]):
 
     def _get(self) -> list[Any]:
         if self.most is not None and self.most < len(self._queue):
-            return [self._queue.popleft() for _ in range(self.most)]
-        taken = list(self._queue)
-        self._queue.clear()
+            taken = [self._queue.popleft() for _ in range(self.most)]
+        else:
+            taken = list(self._queue)
+            self._queue.clear()
+        if self._waiting:
+            self._put(None)
         return taken
 
 
@@ -61,9 +80,10 @@ class Channel:
 
     def __init__(self, queue_size: int) -> None:
         self.queue_size = queue_size
-        self._queue = _BatchQueue((queue_size + 1) // 2)
         self._pending: deque[Any] = deque()
-        self._putting = asyncio.Lock()
+        self._queue = _BatchQueue((queue_size + 1) // 2, self._pending)
+        self._drained: list[asyncio.Future[None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Callable[[], None] | None = None
         self._over = False
         #: When the reader last got an event (`time.monotonic()`); written by the reader alone.
@@ -87,14 +107,20 @@ class Channel:
         Raises:
             ChannelEnded: the reader has gone.
         """
-        # One at a time: the queue wakes one waiter for each take.
-        async with self._putting:
-            while self._pending:
-                try:
-                    await self._queue.async_q.put(self._pending)
-                except janus.AsyncQueueShutDown:
-                    raise ChannelEnded from None
-                self._wake()
+        while self._pending and not self._over:
+            self._loop = asyncio.get_running_loop()
+            drained = self._loop.create_future()
+            self._drained.append(drained)
+            try:
+                # Looked at again once the reader can see that somebody waits: whichever of the
+                # two comes second, its look or the reader's last take, sees the other.
+                if self._pending:
+                    await drained
+            finally:
+                if drained in self._drained:
+                    self._drained.remove(drained)
+        if self._over:
+            raise ChannelEnded
 
     def end(self) -> None:
         """No more events; the reader gets all that were offered, then the end."""
@@ -102,6 +128,7 @@ class Channel:
         self._push()
         self._queue.shutdown()
         self._over = True
+        self._tell_drained()
         self._wake()
 
     def close(self) -> None:
@@ -109,6 +136,7 @@ class Channel:
         self._pending.clear()
         self._queue.close()
         self._over = True
+        self._tell_drained()
         self._wake()
 
     def _push(self) -> bool:
@@ -123,6 +151,12 @@ class Channel:
             self._wake()
         return not self._pending
 
+    def _tell_drained(self) -> None:
+        waiting, self._drained[:] = list(self._drained), []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
     def _wake(self) -> None:
         waker = self._waker
         if waker is not None:
@@ -136,12 +170,14 @@ class Channel:
         Raises:
             ChannelEnded: nothing is there and nothing more comes.
         """
+        arrived = self._queue.arrived
         try:
             taken: list[Any] = self._queue.sync_q.get(timeout=seconds)
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
             raise ChannelEnded from None
+        self._taken(arrived)
         return taken
 
     def take_now(self, most: int | None = None) -> list[Any]:
@@ -151,6 +187,7 @@ class Channel:
             ChannelEnded: nothing is there and nothing more comes.
         """
         self._queue.most = most
+        arrived = self._queue.arrived
         try:
             taken: list[Any] = self._queue.sync_q.get_nowait()
         except janus.SyncQueueEmpty:
@@ -159,7 +196,15 @@ class Channel:
             raise ChannelEnded from None
         finally:
             self._queue.most = None
+        self._taken(arrived)
         return taken
+
+    def _taken(self, arrived: int) -> None:
+        if self._drained and not self._pending and self._loop is not None:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._tell_drained)
+        if self._queue.arrived != arrived:
+            self._wake()
 
     @property
     def arrived(self) -> int:

@@ -1,11 +1,12 @@
 """Several channels read as one, in the order in which their events arrived.
 
 Nothing is copied from channel to channel: an event stays in its own, under that one's
-bound, until the reader takes it. What the loop writes down at each push is only where it
+bound, until the reader takes it. What is written down at each push is only where it
 came: so many events, in this channel.
 
-Who touches what: `_arrivals` grows on the loop and is emptied by the reader; `_seen`
-belongs to the loop once the wakers are set; `_open` to the reader.
+Who touches what: `_arrivals` grows under `_counting`, on the loop and, where taking made room,
+in the reader's thread, which empties it; `_seen` is guarded by `_counting`; `_open` belongs to
+the reader.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class MergedChannel(Channel):
             (place, each.waiting) for place, each in enumerate(channels) if each.waiting
         )
         self._news = threading.Event()
+        self._counting = threading.Lock()
         self._open = set(range(len(self._channels)))
         self._seen = [each.arrived for each in self._channels]
         for place, each in enumerate(self._channels):
@@ -55,9 +57,10 @@ class MergedChannel(Channel):
     # The loop's side.
 
     def _came(self, place: int) -> None:
-        arrived = self._channels[place].arrived
-        new, self._seen[place] = arrived - self._seen[place], arrived
-        self._arrivals.append((place, new))
+        with self._counting:
+            arrived = self._channels[place].arrived
+            new, self._seen[place] = arrived - self._seen[place], arrived
+            self._arrivals.append((place, new))
         self._news.set()
         self._wake()
 
