@@ -32,7 +32,7 @@ from lmstream_sync.runtime.clocks import touch
 __all__ = ["DirectCalls", "calls"]
 
 #: Events that are read and cross as one list at most, however much one read brought.
-LARGEST_BATCH = 64
+LARGEST_BATCH = 256
 
 #: Of the body of a refusal so many bytes are read.
 _LONGEST_REFUSAL = 64 * 1024
