@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -82,40 +82,48 @@ class BaseCallback:
 
 
 class HookedCall:
-    """One watched call: set `outputs` before its block ends."""
+    """One watched call, round whose block the hooks run: set `outputs` before the block ends.
 
-    __slots__ = ("call_id", "outputs")
+    A class, as it stands round everything: a generator's context would cost several times as much.
 
-    def __init__(self, call_id: str) -> None:
-        self.call_id = call_id
+    Attributes:
+        call_id: the same for a start and its end; empty where nobody watches.
+        outputs: what the call gave.
+    """
+
+    __slots__ = ("_callbacks", "_inputs", "_instance", "_kind", "_token", "call_id", "outputs")
+
+    def __init__(self, kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any]) -> None:
+        self._kind, self._instance, self._inputs = kind, instance, inputs
+        self._callbacks = (*(settings.callbacks or ()), *(own or ()), *stream_callbacks.get())
+        self.call_id = ""
         self.outputs: Any = None
 
+    def __enter__(self) -> HookedCall:
+        if self._callbacks:
+            self.call_id = uuid.uuid4().hex
+            started = {"call_id": self.call_id, "instance": self._instance, "inputs": self._inputs}
+            _fire(self._callbacks, f"on_{self._kind}_start", **started)
+            self._token = active_call_id.set(self.call_id)
+        return self
 
-@contextmanager
-def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any] = ()) -> Iterator[HookedCall]:
-    """Run the start hooks of a call, then its block, then the end hooks.
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._callbacks:
+            put_back(active_call_id, self._token)
+            outputs = self.outputs if error is None else None
+            _fire(self._callbacks, f"on_{self._kind}_end", call_id=self.call_id, outputs=outputs, exception=error)
+
+
+def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any] = ()) -> HookedCall:
+    """Run the start hooks of a call, then its block, then the end hooks; for a `with` statement.
 
     Args:
         kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
         instance: what is called.
         inputs: its arguments.
-        own: the callbacks given to the instance itself.
+        own: callbacks that were given to the instance itself.
     """
-    callbacks = (*(settings.callbacks or ()), *(own or ()), *stream_callbacks.get())
-    call = HookedCall(uuid.uuid4().hex if callbacks else "")
-    if not callbacks:
-        yield call
-        return
-    _fire(callbacks, f"on_{kind}_start", call_id=call.call_id, instance=instance, inputs=inputs)
-    token = active_call_id.set(call.call_id)
-    try:
-        yield call
-    except BaseException as error:
-        put_back(active_call_id, token)
-        _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=None, exception=error)
-        raise
-    put_back(active_call_id, token)
-    _fire(callbacks, f"on_{kind}_end", call_id=call.call_id, outputs=call.outputs, exception=None)
+    return HookedCall(kind, instance, inputs, own)
 
 
 def put_back(variable: ContextVar[Any], token: Token[Any]) -> None:

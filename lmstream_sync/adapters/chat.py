@@ -15,6 +15,7 @@ from lmstream_sync.adapters.markers import COMPLETED, MarkerScanner, marker, sec
 from lmstream_sync.adapters.prompts import placeholder
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished
 from lmstream_sync.signatures.notes import type_name
+from lmstream_sync.signatures.remembered import remembered
 from lmstream_sync.signatures.signature import SignatureMeta
 
 __all__ = ["ChatAdapter", "ChatReader"]
@@ -42,11 +43,7 @@ class ChatAdapter(AdapterWithFallback):
 
     def form(self, signature: SignatureMeta) -> str:
         """Every field under its marker, and the last one."""
-        fields = [f"{marker(name)}\n{placeholder(field)}" for name, field in signature.fields.items()]
-        return (
-            "Each field, given or answered, stands under its own marker line, in exactly this form:\n\n"
-            + "\n\n".join([*fields, marker(COMPLETED)])
-        )
+        return _form(signature)
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value under its marker."""
@@ -54,11 +51,24 @@ class ChatAdapter(AdapterWithFallback):
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The markers in their order."""
-        order = ", then ".join(
-            f"`{marker(name)}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
-            for name, field in signature.output_fields.items()
-        )
-        return f"Now answer: {order}, each with its value below it, and `{marker(COMPLETED)}` as the last line."
+        return _reminder(signature)
+
+
+@remembered
+def _form(signature: SignatureMeta) -> str:
+    fields = [f"{marker(name)}\n{placeholder(field)}" for name, field in signature.fields.items()]
+    return "Each field, given or answered, stands under its own marker line, in exactly this form:\n\n" + "\n\n".join(
+        [*fields, marker(COMPLETED)]
+    )
+
+
+@remembered
+def _reminder(signature: SignatureMeta) -> str:
+    order = ", then ".join(
+        f"`{marker(name)}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+        for name, field in signature.output_fields.items()
+    )
+    return f"Now answer: {order}, each with its value below it, and `{marker(COMPLETED)}` as the last line."
 
 
 class ChatReader:

@@ -15,6 +15,7 @@ from lmstream_sync.errors import SignatureError
 from lmstream_sync.signatures.annotations import is_history
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.notes import field_note, input_note, type_name
+from lmstream_sync.signatures.remembered import remembered
 from lmstream_sync.signatures.signature import SignatureMeta, ensure_signature
 
 __all__ = ["PromptAdapter", "listed", "placeholder"]
@@ -61,7 +62,7 @@ class PromptAdapter(Adapter):
         self, signature: SignatureMeta, demos: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """The messages, each part that is no text a word in it."""
-        histories = [name for name, field in signature.input_fields.items() if is_history(field.annotation)]
+        histories = _histories(signature)
         for name in histories:  # turns are messages of their own, and not said to be a field
             signature = ensure_signature(signature).delete(name)
         turns = [turn for name in histories for turn in inputs.get(name) or ()]
@@ -83,13 +84,7 @@ class PromptAdapter(Adapter):
         ]
 
     def _system(self, signature: SignatureMeta) -> str:
-        parts = []
-        if signature.input_fields:
-            parts.append(f"You are given:\n{listed(signature.input_fields)}")
-        parts.append(f"You answer with:\n{listed(signature.output_fields)}")
-        parts.append(self.form(signature))
-        parts.append(f"Your task:\n{signature.instructions}")
-        return "\n\n".join(parts)
+        return f"{_fields_told(signature)}\n\n{self.form(signature)}\n\nYour task:\n{signature.instructions}"
 
     def _turn(self, signature: SignatureMeta, turn: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A turn of a history: the message that it is, or its fields as a question and its answer."""
@@ -118,6 +113,21 @@ class PromptAdapter(Adapter):
             {"role": "user", "content": f"{_DEMO_WITH_GAPS}\n\n{question}" if gaps else question},
             {"role": "assistant", "content": self.render(signature, answers)},
         ]
+
+
+@remembered
+def _histories(signature: SignatureMeta) -> list[str]:
+    """The inputs that are the turns of a conversation."""
+    return [name for name, field in signature.input_fields.items() if is_history(field.annotation)]
+
+
+@remembered
+def _fields_told(signature: SignatureMeta) -> str:
+    """What goes in and what comes out."""
+    parts = [f"You answer with:\n{listed(signature.output_fields)}"]
+    if signature.input_fields:
+        parts.insert(0, f"You are given:\n{listed(signature.input_fields)}")
+    return "\n\n".join(parts)
 
 
 def listed(fields: Mapping[str, Field]) -> str:

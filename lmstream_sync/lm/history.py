@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import uuid
+import random
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,7 +27,7 @@ def history_entry(
 ) -> dict[str, Any]:
     """One request as `LM.history` shows it; `options` must be without secrets."""
     return {
-        "uuid": uuid.uuid4().hex,
+        "uuid": f"{random.getrandbits(128):032x}",  # told apart, not hard to guess
         "timestamp": datetime.datetime.now().isoformat(timespec="milliseconds"),
         "model": model,
         "prompt": prompt,

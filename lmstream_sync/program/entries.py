@@ -6,8 +6,7 @@ Knows that a module has `callbacks` and the four methods, and nothing else of it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
@@ -53,15 +52,15 @@ def announced(entry: F) -> F:
     def synchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _entered.get() is self:
             return entry(self, *args, **kwargs)
-        with _one_call(self, args, kwargs) as gives:
-            return gives(entry(self, *args, **kwargs))
+        with _OneCall(self, args, kwargs) as call:
+            return call.gives(entry(self, *args, **kwargs))
 
     @wraps(entry)
     async def asynchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _entered.get() is self:
             return await _awaited(entry(self, *args, **kwargs))
-        with _one_call(self, args, kwargs) as gives:
-            return gives(await _awaited(entry(self, *args, **kwargs)))
+        with _OneCall(self, args, kwargs) as call:
+            return call.gives(await _awaited(entry(self, *args, **kwargs)))
 
     awaits = entry.__name__ == "acall" or inspect.iscoroutinefunction(entry)
     chosen: Any = asynchronous if awaits else synchronous
@@ -69,37 +68,55 @@ def announced(entry: F) -> F:
     return found
 
 
-@contextmanager
-def begun() -> Iterator[None]:
+class begun:
     """Round the module's own work: if it calls the module again, that is another call."""
-    token = _entered.set(None)
-    try:
-        yield
-    finally:
-        put_back(_entered, token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _entered.set(None)
+
+    def __exit__(self, *exc_info: object) -> None:
+        put_back(_entered, self._token)
 
 
-@contextmanager
-def _one_call(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Callable[[Any], Any]]:
-    """Round one call of a module; gives a function that takes its output and gives it back."""
-    tally = UsageTally()
-    tallies = current_tally.set((*current_tally.get(), tally))
-    entered = _entered.set(module)
-    touch()
-    try:
-        with call_hooks("module", module, named_inputs(module, args, kwargs), module.callbacks) as call:
+class _OneCall:
+    """Round one call of a module, whose output `gives` takes and gives back."""
 
-            def gives(output: Any) -> Any:
-                call.outputs = output
-                if isinstance(output, Prediction):
-                    _account(output, tally)
-                return output
+    __slots__ = ("_call", "_entered", "_module", "_tallies", "_tally")
 
-            yield gives
-    finally:
+    def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._module = module
+        self._tally = UsageTally()
+        self._call = call_hooks("module", module, named_inputs(module, args, kwargs), module.callbacks)
+
+    def __enter__(self) -> _OneCall:
+        self._tallies = current_tally.set((*current_tally.get(), self._tally))
+        self._entered = _entered.set(self._module)
         touch()
-        put_back(_entered, entered)
-        put_back(current_tally, tallies)
+        try:
+            self._call.__enter__()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def gives(self, output: Any) -> Any:
+        self._call.outputs = output
+        if isinstance(output, Prediction):
+            _account(output, self._tally)
+        return output
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            self._call.__exit__(kind, error, trace)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        touch()
+        put_back(_entered, self._entered)
+        put_back(current_tally, self._tallies)
 
 
 def _account(prediction: Prediction, tally: UsageTally) -> None:

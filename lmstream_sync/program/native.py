@@ -17,6 +17,7 @@ from lmstream_sync.errors import AdapterParseError
 from lmstream_sync.lm.engine import Choice, Delta
 from lmstream_sync.signatures import Field, SignatureMeta
 from lmstream_sync.signatures.annotations import members, type_name
+from lmstream_sync.signatures.remembered import remembered
 from lmstream_sync.signatures.values import text_of
 
 __all__ = ["NativeField", "left_out", "native_fields", "takes_documents", "tools_field"]
@@ -32,6 +33,7 @@ def bare_type(annotation: Any) -> Any:
     return left.pop() if len(left) == 1 else annotation
 
 
+@remembered
 def tools_field(signature: SignatureMeta) -> str | None:
     """The input field that holds tools (`tools: list[Tool]`), where an output field is of the type `ToolCalls`."""
     if not any(_feature(bare_type(field.annotation)) == "tool_calls" for field in signature.output_fields.values()):
@@ -56,6 +58,8 @@ def native_fields(
     """
     found: dict[str, type[NativeField]] = {}
     for name, field in signature.output_fields.items():
+        if field.annotation is str:
+            continue
         kind = bare_type(field.annotation)
         if not isinstance(kind, type):
             continue
@@ -79,6 +83,8 @@ def left_out(natives: Mapping[str, type[NativeField]], model: str, options: Mapp
         model: its name; those that take documents cite them.
         options: of the request: those that switch reasoning on say that there will be some.
     """
+    if not natives:
+        return []
     reasons = any(options.get(name) is not None for name in _SWITCHES_REASONING_ON)
     certain = {
         ReasoningField: reasons,

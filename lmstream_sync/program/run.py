@@ -100,6 +100,9 @@ def _checked_lm(lm: Any) -> LM:
     return found
 
 
+_default_adapter = ChatAdapter()
+
+
 def adapter_in_force() -> Adapter:
     """The adapter of the settings, else `ChatAdapter`.
 
@@ -108,7 +111,7 @@ def adapter_in_force() -> Adapter:
     """
     adapter = settings.adapter
     if adapter is None:
-        return ChatAdapter()
+        return _default_adapter
     if not isinstance(adapter, Adapter):
         shown = f"the class {adapter.__name__}" if isinstance(adapter, type) else f"a {type(adapter).__name__}"
         raise ConfigurationError(f"the setting adapter is {shown}; give an adapter object, such as lms.ChatAdapter()")

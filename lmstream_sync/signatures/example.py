@@ -21,15 +21,20 @@ class Example:
         fields: fields, which win over those of `base`.
     """
 
+    _store: dict[str, Any]
+    _input_keys: frozenset[str] | None
+
     def __init__(self, base: Mapping[str, Any] | Example | None = None, **fields: Any) -> None:
-        self._store: dict[str, Any] = {}
-        self._input_keys: frozenset[str] | None = None
+        store: dict[str, Any] = {}
+        inputs: frozenset[str] | None = None
         if isinstance(base, Example):
-            self._store.update(base._store)
-            self._input_keys = base._input_keys
+            store.update(base._store)
+            inputs = base._input_keys
         elif base:
-            self._store.update(base)
-        self._store.update(fields)
+            store.update(base)
+        store.update(fields)
+        # Past `__setattr__`, which looks each name up: records are made all the time.
+        self.__dict__.update(_store=store, _input_keys=inputs)
 
     def __getattr__(self, name: str) -> Any:
         # Names with an underscore are never fields, and looking for `_store` in itself has no end.

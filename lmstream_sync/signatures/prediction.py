@@ -18,13 +18,15 @@ class Prediction(Example):
     a property of the same name (`completions`, `cost`).
     """
 
+    _completions: Completions | None
+    _lm_usage: dict[str, Any] | None
+    #: US dollars, or what looks them up.
+    _cost: float | Callable[[], float | None] | None
+    _raw: dict[str, str]
+
     def __init__(self, base: Mapping[str, Any] | Example | None = None, **fields: Any) -> None:
         super().__init__(base, **fields)
-        self._completions: Completions | None = None
-        self._lm_usage: dict[str, Any] | None = None
-        #: US dollars, or what looks them up.
-        self._cost: float | Callable[[], float | None] | None = None
-        self._raw: dict[str, str] = {}
+        self.__dict__.update(_completions=None, _lm_usage=None, _cost=None, _raw={})
 
     @classmethod
     def from_completions(
@@ -39,9 +41,12 @@ class Prediction(Example):
         each answer the fields' texts as they stood in the reply.
         """
         made = cls()
-        made._completions = Completions(list_or_dict, signature=signature, raw=raw)
-        made._raw = dict(raw[0]) if raw else {}
-        made._store = {name: values[0] for name, values in made._completions.items() if values}
+        completions = Completions(list_or_dict, signature=signature, raw=raw)
+        made.__dict__.update(
+            _completions=completions,
+            _raw=dict(raw[0]) if raw else {},
+            _store={name: values[0] for name, values in completions.items() if values},
+        )
         return made
 
     @property

@@ -31,6 +31,10 @@ class SignatureMeta(type):
     #: Names whose annotation could not be resolved yet: a class that stands further down.
     _forward: set[str]
     _instructions: str | None
+    #: What `remembered` functions worked out.
+    _memory: dict[Any, Any]
+    #: Inputs and outputs apart, once somebody asked.
+    _by_kind: tuple[dict[str, Field], dict[str, Field]] | None
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> SignatureMeta:
         declared = {key: value for key, value in namespace.items() if isinstance(value, Field)}
@@ -38,6 +42,7 @@ class SignatureMeta(type):
         body = {key: value for key, value in namespace.items() if key not in declared}
         cls = super().__new__(mcs, name, bases, body, **options)
         cls._fields, cls._forward = {}, set()
+        cls._memory, cls._by_kind = {}, None
         cls._instructions = None
         parents = [parent for parent in reversed(cls.__mro__[1:]) if isinstance(parent, SignatureMeta)]
         for parent in parents:
@@ -72,17 +77,18 @@ class SignatureMeta(type):
     @property
     def fields(cls) -> dict[str, Field]:
         """Name → `Field`, inputs first."""
-        return {**cls.input_fields, **cls.output_fields}
+        inputs, outputs = cls._sorted()
+        return {**inputs, **outputs}
 
     @property
     def input_fields(cls) -> dict[str, Field]:
         """Name → `Field` of what is given."""
-        return {name: field for name, field in cls._resolved().items() if field.kind == "input"}
+        return cls._sorted()[0].copy()
 
     @property
     def output_fields(cls) -> dict[str, Field]:
         """Name → `Field` of what is answered."""
-        return {name: field for name, field in cls._resolved().items() if field.kind == "output"}
+        return cls._sorted()[1].copy()
 
     @property
     def signature(cls) -> str:
@@ -91,6 +97,17 @@ class SignatureMeta(type):
 
     def __repr__(cls) -> str:
         return f"{cls.__name__}({cls.signature})"
+
+    def _sorted(cls) -> tuple[dict[str, Field], dict[str, Field]]:
+        """The input fields and the output fields, each with its type; not to be changed."""
+        known = cls._by_kind
+        if known is None or cls._forward:
+            fields = cls._resolved()
+            known = cls._by_kind = (
+                {name: field for name, field in fields.items() if field.kind == "input"},
+                {name: field for name, field in fields.items() if field.kind == "output"},
+            )
+        return known
 
     def _resolved(cls) -> dict[str, Field]:
         """The fields, each with its type; names that stood further down exist by now."""
@@ -102,6 +119,7 @@ class SignatureMeta(type):
                 raise SignatureError(f"the type of {cls.__name__}.{name} is not known: {error}") from None
             cls._fields[name] = field.named(name, annotation)
             cls._forward.discard(name)
+            cls._memory.clear()
             prepare(cls._fields[name])
         return cls._fields
 
@@ -277,7 +295,7 @@ def _as_field(name: Any, value: Any) -> Field:
 def _build(fields: Mapping[str, Field], instructions: str | None, name: str) -> type[Signature]:
     """A new signature class of finished fields."""
     made = SignatureMeta(name, (Signature,), {"__module__": __name__})
-    made._fields = dict(fields)
+    made._fields, made._by_kind = dict(fields), None
     made._instructions = inspect.cleandoc(instructions) if instructions else None
     for field in fields.values():
         prepare(field)

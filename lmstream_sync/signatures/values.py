@@ -55,7 +55,9 @@ def format_value(field: Field | None, value: Any) -> str:
 
 def _of_its_type(field: Field, value: Any) -> Any:
     """A value that was given for one of the library's types as one of that type: a URL as an image."""
-    return validator(field.annotation)(value) if prompt_types(field.annotation) else value
+    if field.annotation is str or not prompt_types(field.annotation):
+        return value
+    return validator(field.annotation)(value)
 
 
 def text_of(value: Any) -> str:

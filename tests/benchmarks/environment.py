@@ -49,7 +49,9 @@ def variables() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
+        # Compiled modules are kept, as after any installation.
         if not name.lower().endswith(("_proxy", "_api_key", "_api_base", "_base_url"))
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
     return kept | {
         "NO_PROXY": "127.0.0.1",

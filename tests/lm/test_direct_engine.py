@@ -147,7 +147,7 @@ def test_no_raw_chunk_is_made_where_nobody_wants_it(tap: RecordingTap) -> None:
 
 def test_a_long_read_is_split_and_lets_others_run(tap: RecordingTap) -> None:
     ask([b"".join([chunk({"content": "x"})] * 500 + END)], tap)
-    assert max(map(len, tap.batches)) <= 64 and len(tap.pieces) == 500
+    assert max(map(len, tap.batches)) <= 256 and len(tap.pieces) == 500
 
 
 # Connections.
