@@ -9,8 +9,8 @@ the `callbacks=` of a module, LM, tool or adapter, and from the stream that is b
 from __future__ import annotations
 
 import logging
+import random
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
@@ -101,7 +101,7 @@ class HookedCall:
 
     def __enter__(self) -> HookedCall:
         if self._callbacks:
-            self.call_id = uuid.uuid4().hex
+            self.call_id = f"{random.getrandbits(128):032x}"  # told apart, not hard to guess
             started = {"call_id": self.call_id, "instance": self._instance, "inputs": self._inputs}
             _fire(self._callbacks, f"on_{self._kind}_start", **started)
             self._token = active_call_id.set(self.call_id)

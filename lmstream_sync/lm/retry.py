@@ -48,9 +48,21 @@ async def retrying(
         remaining: seconds left of the deadline, `None` for no deadline. An error whose
             pause does not fit is raised at once.
     """
+    # The first attempt goes the short way: tenacity's own work takes longer than all else here.
+    failed: list[Exception] = []
+    try:
+        return await attempt()
+    except Exception as error:
+        failed.append(error)
+
+    async def first_then_further() -> T:
+        if failed:
+            raise failed.pop()
+        return await attempt()
+
     plan = _Plan(retries, may_retry, remaining)
     controller = AsyncRetrying(retry=plan.decide, wait=plan.wait, stop=_never, reraise=True)
-    result: T = await controller(attempt)
+    result: T = await controller(first_then_further)
     return result
 
 
