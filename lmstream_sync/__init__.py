@@ -27,8 +27,9 @@ The way of one chunk, and the file in which each step is found:
     (`runtime/emitting.py`) join in their places.
 6.  `runtime/channel.py` carries the events over to the reader's thread; its bound is the back-pressure.
 7.  `Stream.__next__` (`runtime/stream.py`, with the fields' accounts in `streaming/stream.py`) hands out the event;
-    `streaming/views.py` gives its text, `streaming/sse.py` writes it as a server-sent event. When the reader goes
-    away (`runtime/ending.py`), the task is stopped and the provider's connection closed.
+    `streaming/views.py` gives its text, `streaming/encoded.py` writes it for the web (`streaming/sse.py`, and the
+    formats and doors of `web/`). When the reader goes away (`runtime/ending.py`), the task is stopped and the
+    provider's connection closed.
 
 The public names are loaded on first access, so that importing this package stays light.
 """

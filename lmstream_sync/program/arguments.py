@@ -19,7 +19,7 @@ from typing import Any
 
 from lmstream_sync.program.schemas import inlined
 
-__all__ = ["Argument", "arguments_of", "unwrapped"]
+__all__ = ["Argument", "arguments_of", "hints_of", "unwrapped"]
 
 _UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
@@ -94,7 +94,7 @@ def arguments_of(func: Callable[..., Any], types: Mapping[str, Any]) -> dict[str
         parameters = inspect.signature(func).parameters.values()
     except (TypeError, ValueError):
         return {name: Argument(annotation) for name, annotation in types.items()}
-    hints = {**_hints(func), **types}
+    hints = {**hints_of(func), **types}
     described = _descriptions(func)
     found: dict[str, Argument] = {}
     for parameter in parameters:
@@ -120,7 +120,8 @@ def unwrapped(func: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def _hints(func: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(func: Callable[..., Any]) -> dict[str, Any]:
+    """Name → type of what a function takes, as far as the names in its annotations are known."""
     target = unwrapped(func)
     bearer = target.__init__ if inspect.isclass(target) else target
     with contextlib.suppress(NameError, TypeError):  # a name that this module does not have; a builtin

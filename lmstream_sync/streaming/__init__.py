@@ -4,8 +4,9 @@
 predictors and sends what `listener` asked for (`granularity` says what its word means, and
 `partial_field` makes items and partial values of a field's text, with `partial_items` and
 `partial_value` on top of `partial_json`; they cross as `portion`s); `status` sends messages; `stream` is what
-the reader holds, with `accounts` of what it was given and `views` of it as text; `sse`
-writes events for the web. `merge` reads several streams as one, `run_many` runs a program
+the reader holds, with `accounts` of what it was given and `views` of it as text. For the web,
+`encoded` writes a stream's events in a `format`, the library's own being `sse` (`event_json`
+says what is in it). `merge` reads several streams as one, `run_many` runs a program
 over many inputs. This package knows nothing of web frameworks.
 """
 

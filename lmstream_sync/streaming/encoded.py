@@ -6,6 +6,7 @@ too, closes the stream, as a WSGI server does when its reader has left.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -18,7 +19,7 @@ from lmstream_sync.streaming.format import Format
 from lmstream_sync.streaming.sse import SSEFormat
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
-__all__ = ["AsyncEncoded", "Encoded", "streaming_response"]
+__all__ = ["AsyncEncoded", "Encoded", "log_failure", "streaming_response"]
 
 _log = logging.getLogger("lmstream_sync.streaming")
 
@@ -44,7 +45,7 @@ class _Writing:
     def _end(self, error: Exception | None) -> str:
         failed = ""
         if error is not None:
-            _log_failure(self._source, error)
+            log_failure(self._source, error)
             failed = self._format.failed(error, expose=self._expose)
         self._left = [text for text in (failed, self._format.end()) if text]
         return self._next_left()
@@ -53,12 +54,17 @@ class _Writing:
         return self._left.pop(0) if self._left else ""
 
 
-def _log_failure(stream: Stream, error: Exception) -> None:
-    """Say in the log what the reader at the other end is not told; a fault of the program's with its traceback."""
+def log_failure(failed: object, error: BaseException) -> None:
+    """Say in the log what the reader at the other end is not told; a fault of the program's with its traceback.
+
+    Args:
+        failed: the stream or the program; its `repr` is shown.
+        error: what it raised.
+    """
     text = f"{type(error).__name__}: {error}"
     if not isinstance(error, LMStreamError):
         text = "".join(traceback.format_exception(error)).rstrip()
-    _log.error("%r failed: %s", stream, scrub(text, known_secrets({})))
+    _log.error("%r failed: %s", failed, scrub(text, known_secrets({})))
 
 
 class Encoded(_Writing):
@@ -112,11 +118,27 @@ class Encoded(_Writing):
 
 
 class AsyncEncoded(_Writing):
-    """The same as an asynchronous iterator, for an `AsyncStream`."""
+    """The same as an asynchronous iterator, for an `AsyncStream`.
 
-    def __init__(self, stream: AsyncStream, format: Format, heartbeat: float | None, expose_errors: bool) -> None:
+    Args:
+        stream, format, heartbeat, expose_errors: as for `Encoded`.
+        ends_when_cancelled: close the stream when the task that waits for an item is cancelled, as
+            an asynchronous generator ends then. Starlette closes no body: its task is cancelled
+            when the reader leaves, and the traceback of that keeps the body alive.
+    """
+
+    def __init__(
+        self,
+        stream: AsyncStream,
+        format: Format,
+        heartbeat: float | None,
+        expose_errors: bool,
+        *,
+        ends_when_cancelled: bool = False,
+    ) -> None:
         super().__init__(stream.stream, format, heartbeat, expose_errors)
         self._stream = stream
+        self._ends_when_cancelled = ends_when_cancelled
 
     def __aiter__(self) -> AsyncEncoded:
         return self
@@ -138,6 +160,10 @@ class AsyncEncoded(_Writing):
         except StopAsyncIteration:
             return self._end(None)
         except StreamClosed:
+            raise
+        except asyncio.CancelledError:
+            if self._ends_when_cancelled:
+                await self._stream.aclose()
             raise
         except Exception as error:
             await self._stream.aclose()
@@ -182,7 +208,7 @@ def streaming_response(
     if isinstance(stream, Stream):
         return Encoded(stream, SSEFormat(), heartbeat, expose_errors)
     if isinstance(stream, AsyncStream):
-        return AsyncEncoded(stream, SSEFormat(), heartbeat, expose_errors)
+        return AsyncEncoded(stream, SSEFormat(), heartbeat, expose_errors, ends_when_cancelled=True)
     raise ConfigurationError(
         f"streaming_response({stream!r}): give what a streamified program returned, a Stream or an AsyncStream"
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from lmstream_sync.errors import LMStreamError
@@ -62,8 +63,16 @@ def is_raw_chunk(event: Any) -> bool:
     return type(event).__name__ == "ModelResponseStream" and hasattr(event, "model_dump")
 
 
+# No line ends there in JSON, in server-sent events or in NDJSON; but `str.splitlines`, with
+# which many a reader cuts, thinks otherwise.
+_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+
+
 def compact(data: Any) -> str:
-    """Compact JSON on one line, of anything: half a surrogate pair is escaped, NaN becomes `null`."""
+    """Compact JSON on one line, whatever the reader takes for its end, of anything.
+
+    Half a surrogate pair is escaped, NaN becomes `null`.
+    """
     try:
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain)
     except (ValueError, TypeError):  # NaN or infinity, which JSON has no word for; keys that are no strings
@@ -72,7 +81,7 @@ def compact(data: Any) -> str:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair: written as an escape, which UTF-8 can carry
         text = text.encode("utf-8", "backslashreplace").decode()
-    return text
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:

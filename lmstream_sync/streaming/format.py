@@ -24,6 +24,14 @@ class Source(Protocol):
     def usage(self) -> dict[str, dict[str, Any]]:
         """Model → tokens so far."""
 
+    @property
+    def partial(self) -> dict[str, str]:
+        """Listened field → its text so far; all of them from the start."""
+
+    @property
+    def granularities(self) -> Mapping[tuple[str, str], str]:
+        """Predictor and field → granularity, of the fields that do not stream as text."""
+
 
 class Format(ABC):
     """Events to text. `""` from any method means that there is nothing to send.

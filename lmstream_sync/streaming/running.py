@@ -20,7 +20,7 @@ from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.workers import in_worker
 from lmstream_sync.signatures import Prediction, SignatureMeta
 
-__all__ = ["Runner", "runner_of", "streamified"]
+__all__ = ["Runner", "program_of", "runner_of", "streamified"]
 
 #: Runs a program in a call, on the loop, and gives its final value.
 Runner = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
@@ -29,10 +29,15 @@ Runner = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
 _STREAMIFIED = "_lmstream_sync_streamified"
 
 
-def streamified(call_program: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark what `streamify` made, which is a program no more."""
-    setattr(call_program, _STREAMIFIED, True)
+def streamified(call_program: Callable[..., Any], program: Any) -> Callable[..., Any]:
+    """Mark what `streamify` made of a program, which is a program no more."""
+    setattr(call_program, _STREAMIFIED, program)
     return call_program
+
+
+def program_of(call_program: Any) -> Any:
+    """The program that was streamified; `None` where this is not what `streamify` made."""
+    return getattr(call_program, _STREAMIFIED, None)
 
 
 def runner_of(program: Any, is_async_program: bool = False) -> Runner:
@@ -50,7 +55,7 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
             f"{program!r} cannot be streamed: give a Module (lms.Predict('question -> answer')), a function, a "
             "coroutine function, or a generator function"
         )
-    if getattr(program, _STREAMIFIED, False):
+    if program_of(program) is not None:
         raise ConfigurationError("this program is streamified already: give the program itself")
     if isinstance(program, SignatureMeta):
         raise ConfigurationError(f"{program!r} is a signature and no program yet; give lms.Predict(signature)")

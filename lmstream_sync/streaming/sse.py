@@ -13,7 +13,7 @@ from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.streaming.event_json import compact, error_data, event_data
 from lmstream_sync.streaming.format import Format
 
-__all__ = ["DONE", "HEARTBEAT", "SSEFormat", "encode_error", "encode_event", "sse_comment", "sse_event"]
+__all__ = ["DONE", "HEARTBEAT", "SSEFormat", "encode_error", "encode_event", "sse_comment", "sse_event", "sse_json"]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_NAME = re.compile(r"[\r\n\0]")
@@ -45,6 +45,11 @@ def sse_event(data: str | None, *, event: str | None = None, id: str | None = No
     return "".join(lines) + "\n"
 
 
+def sse_json(data: Any) -> str:
+    """One server-sent event without a name whose data is JSON, which writes every line break as an escape."""
+    return f"data: {compact(data)}\n\n"
+
+
 def sse_comment(text: str) -> str:
     """A comment, which readers skip: it keeps a connection open, and finds out whether somebody is there."""
     return "".join(f": {line}\n" for line in _LINE_END.split(text)) + "\n"
@@ -63,13 +68,12 @@ def encode_event(event: Any, *, expose: bool = False) -> str:
     """
     if isinstance(event, str) and event.startswith("data:"):
         return event if event.endswith("\n\n") else event.rstrip("\r\n") + "\n\n"
-    # JSON writes every line break of a text as an escape: this is one line.
-    return f"data: {compact(event_data(event, expose))}\n\n"
+    return sse_json(event_data(event, expose))
 
 
 def encode_error(error: BaseException, *, expose: bool = False) -> str:
     """An error as the last event but `[DONE]`: its type, and a message without details unless exposed."""
-    return f"data: {compact(error_data(error, expose))}\n\n"
+    return sse_json(error_data(error, expose))
 
 
 class SSEFormat(Format):

@@ -160,6 +160,11 @@ class Stream(EventStream):
         return prediction.raw(field) if prediction is not None and field in prediction else None
 
     @property
+    def granularities(self) -> Mapping[FieldKey, str]:
+        """Predictor and field → granularity, of the listened fields that do not stream as text."""
+        return self._granularities
+
+    @property
     def prediction(self) -> Prediction | None:
         """The final Prediction, once the program has returned it."""
         value = self._call.result if self._call.completed else None

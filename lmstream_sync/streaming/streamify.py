@@ -121,7 +121,7 @@ def streamify(
         opened = plan.open(args, kwargs, include_final=include)
         return AsyncStream(opened) if async_streaming else opened
 
-    return streamified(call_program)
+    return streamified(call_program, program)
 
 
 def stream(program: Any, /, *args: Any, **inputs: Any) -> Stream:
