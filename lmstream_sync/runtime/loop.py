@@ -21,6 +21,7 @@ from lmstream_sync.errors import LoopDied
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.runtime.threads import DaemonExecutor
+from lmstream_sync.runtime.unseen import unseen_while_waiting
 
 __all__ = [
     "LoopThread",
@@ -169,6 +170,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
     """A selector loop, whatever policy is set: what a forked child must do needs to know its sockets."""
     loop = asyncio.new_event_loop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
     loop.set_default_executor(DaemonExecutor(max_workers=1))
+    unseen_while_waiting(loop)
     return loop
 
 

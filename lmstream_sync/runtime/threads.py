@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from lmstream_sync.callbacks import put_back
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.locks import ForkSafeLock
+from lmstream_sync.runtime.unseen import unseen
 from lmstream_sync.settings import settings
 
 __all__ = ["DaemonExecutor", "closing_unawaited", "start_job", "worker_count"]
@@ -115,7 +116,8 @@ fork.after_fork_in_child(_pool.forget)
 
 def start_job(job: Callable[[], None]) -> None:
     """Run a job in a worker thread. It must not raise; nobody would hear it."""
-    _pool.start_job(job)
+    with unseen():
+        _pool.start_job(job)
 
 
 def worker_count() -> int:

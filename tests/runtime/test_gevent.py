@@ -185,3 +185,30 @@ def test_preload_then_fork_then_patch_as_gunicorn_does() -> None:
         seconds=20,
     )
     assert done.stdout == "ok\n"
+
+
+@each_order
+def test_nobody_but_the_loop_thinks_that_a_loop_runs(order: str) -> None:
+    # Django's ORM refuses to work, and `asyncio.run` too, where one seems to.
+    under_gevent(
+        order,
+        """
+        def nobody():
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                return True
+            return False
+        async def seen_by_the_program():
+            for index in range(20):
+                assert asyncio.get_running_loop() is not None
+                yield await workers.in_worker(nobody)
+                await asyncio.sleep(0.001)
+        events = stream(seen_by_the_program)
+        seen = []
+        for there in events:
+            seen += [there, nobody()]
+        assert seen == [True] * 40, seen
+        assert asyncio.run(asyncio.sleep(0, 42)) == 42
+        """,
+    )
