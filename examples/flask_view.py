@@ -6,27 +6,21 @@ curl -N "http://127.0.0.1:5000/ask?question=Why"
 
 import sys
 
-from flask import Flask, Response, jsonify, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, Response, request
 
 import lmstream_sync as lms
+from lmstream_sync.web.flask import register_errors, stream_response
 from model import model
 
 app = Flask(__name__)
+register_errors(app)  # a wrong input is a 422, a program with no room a 429, in JSON
 answer = lms.streamify(lms.Predict("question -> answer"), stream_listeners=[lms.StreamListener("answer")])
 
 
 @app.get("/ask")
-def ask() -> ResponseReturnValue:
-    """The answer, piece by piece. When the browser goes away, the model is stopped."""
-    stream = answer(question=request.args["question"])
-    try:
-        stream.peek("output", timeout=10)  # while no byte has gone out, a failure can still be a status
-    except lms.StreamTimeout:
-        pass  # slow, not broken: the stream goes on
-    except lms.LMError as error:
-        return jsonify(error=str(error)), error.status_code or 502
-    return Response(lms.streaming_response(stream), mimetype="text/event-stream")
+def ask() -> Response:
+    """The answer, piece by piece; a wrong key is a 401. When the browser goes away, the model is stopped."""
+    return stream_response(answer(question=request.args["question"]))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The test command: pytest, ruff, the format check and mypy, each run to its end.
 
-    python -m tests             everything
-    python -m tests -k reader   arguments go to pytest
+    python -m tests               everything; first installs what it needs beyond PyPI (provision.py)
+    python -m tests -k reader     arguments go to pytest, and nothing is installed
+    python -m tests --provision   installs in any case
 
 Exits with 1 if one of them failed. Run it with the Python of an environment in which
 `pip install -e ".[test]"` was done.
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests.provision import provision
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,9 +29,13 @@ CHECKS: list[tuple[str, list[str]]] = [
 
 def main() -> int:
     """Run every check and say how each went; 0 when all passed."""
+    arguments = sys.argv[1:]
+    if not arguments or "--provision" in arguments:
+        provision()
+        arguments = [each for each in arguments if each != "--provision"]
     results = []
     for name, command in CHECKS:
-        extra = sys.argv[1:] if name == "pytest" else []
+        extra = arguments if name == "pytest" else []
         print(f"\n── {name} ──", flush=True)
         began = time.monotonic()
         code = subprocess.run([sys.executable, "-m", *command, *extra], cwd=ROOT).returncode

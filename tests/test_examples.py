@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -167,41 +169,142 @@ def test_many_inputs() -> None:
 
 
 @contextmanager
-def flask_view() -> Iterator[str]:
-    """The address of the example's view, served by a process of its own on a free port."""
+def django_view() -> Iterator[str]:
+    """The address of the example's project, served by a process of its own on a free port."""
     process = subprocess.Popen(
-        [sys.executable, EXAMPLES / "flask_view.py", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        [sys.executable, EXAMPLES / "django_view.py", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         encoding="utf-8",
         env=environment(),
     )
-    assert process.stderr is not None
+    assert process.stdout is not None
     try:
-        address = next(found[0] for line in process.stderr if (found := re.findall(r"http://127\.0\.0\.1:\d+", line)))
-        yield address
+        yield next(line.strip() for line in process.stdout if line.startswith("http://127.0.0.1:"))
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
 
 
-def test_flask_view() -> None:
-    with flask_view() as address, urllib.request.urlopen(f"{address}/ask?question=Why") as response:
-        assert response.headers["Content-Type"].startswith("text/event-stream")
-        body = response.read()
-    events = read_sse(body)
-    chunks = [event["chunk"] for event in events if "chunk" in event]
+def test_django_view() -> None:
     text = "To get to the other side of the counter."
-    assert len(chunks) > 1
-    assert "".join(chunk["chunk"] for chunk in chunks) == text
-    assert events[-1] == {"prediction": {"answer": text}}
+    with django_view() as address:
+        with urllib.request.urlopen(f"{address}/ask?question=Why") as response:
+            assert response.headers["Content-Type"].startswith("text/event-stream")
+            body = response.read()
+        with urllib.request.urlopen(f"{address}/saved") as response:
+            assert json.load(response) == [{"id": 1, "answer": text, "outcome": "completed"}]
+    assert "".join(event["chunk"]["chunk"] for event in read_sse(body) if "chunk" in event) == text
     assert body.endswith(b"data: [DONE]\n\n")
+
+
+@contextmanager
+def served(name: str, port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of an example that is a server, in a process of its own, and the process."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", EXAMPLES / name, str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env=environment(),
+    )
+    assert process.stdout is not None
+    try:
+        yield (
+            next(found[0] for line in process.stdout if (found := re.findall(r"http://127\.0\.0\.1:\d+", line))),
+            process,
+        )
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+def free_port() -> int:
+    """For a server that does not say which one it has taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def answer_in(body: bytes) -> str:
+    """The answer, by its pieces, and what must hold of the events."""
+    events = read_sse(body)
+    pieces = [event["chunk"] for event in events if "chunk" in event]
+    text = "".join(each["chunk"] for each in pieces if each["signature_field_name"] == "answer")
+    assert len(pieces) > 1
+    assert events[-1]["prediction"]["answer"] == text
+    assert body.endswith(b"data: [DONE]\n\n")
+    return text
+
+
+CORN = "To get to the **other side of the counter**, where the corn is kept."
+
+
+def test_flask_view() -> None:
+    with served("flask_view.py") as (address, _), urllib.request.urlopen(f"{address}/ask?question=Why") as response:
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert answer_in(response.read()) == "To get to the other side of the counter."
+
+
+def test_flask_save() -> None:
+    printed = output_of("flask_save.py")
+    seen, row = re.findall(r"(It is a long story.*begins.*)\n\[saved\] \| (.*)\n", printed)[0]
+    question, outcome, answer = row.split(" | ")
+    assert (question, outcome) == ("Why", "left")
+    assert answer.startswith(seen)
+
+
+def test_fastapi_view() -> None:
+    port = free_port()
+    with (
+        served("fastapi_view.py", port) as (address, _),
+        urllib.request.urlopen(f"{address}/ask?question=Why") as response,
+    ):
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert answer_in(response.read()) == "To get to the other side of the counter."
+
+
+def test_flask_chat() -> None:
+    with served("flask_chat.py") as (address, process):
+        with urllib.request.urlopen(address) as page:
+            assert "sha256-" in page.headers["Content-Security-Policy"]
+            assert b"<title>The kitchen</title>" in page.read()
+        asked = json.dumps({"question": "Why", "history": {"messages": []}}).encode()
+        request = urllib.request.Request(f"{address}/ask", asked, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as response:
+            assert answer_in(response.read()) == CORN
+        assert saved(process) == f"[saved, completed] 'Why': {CORN!r}\n"
+
+
+def test_django_chat_and_a_reader_who_leaves() -> None:
+    port = free_port()
+    with served("django_chat.py", port) as (address, process):
+        with urllib.request.urlopen(address) as page:
+            cookie = page.headers["Set-Cookie"].partition(";")[0]
+            token = re.findall(r"X-CSRFToken&quot;: &quot;(\w+)", page.read().decode())[0]
+        headers = {"Content-Type": "application/json", "X-CSRFToken": token, "Cookie": cookie}
+        request = urllib.request.Request(f"{address}/ask", b'{"question": "Why"}', headers)
+        with urllib.request.urlopen(request) as response:
+            assert answer_in(response.read()) == CORN
+        assert saved(process) == f"[saved, completed] 'Why': {CORN!r}\n"
+        with urllib.request.urlopen(request) as response:
+            response.readline()
+        found = re.fullmatch(r"\[saved, left\] 'Why': '(.*)'\n", saved(process))
+        assert found is not None
+        assert CORN.startswith(found[1]) and found[1] != CORN
+
+
+def saved(process: subprocess.Popen[str]) -> str:
+    """The next line that tells of a saved answer."""
+    assert process.stdout is not None
+    return next(line for line in process.stdout if line.startswith("[saved"))
 
 
 def test_every_example_is_tested() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
+    by_hand = {"streamlit_app.py", "gradio_app.py"}  # what they need is large, and has servers of its own
     for path in EXAMPLES.glob("*.py"):
-        if path.name != "model.py":
+        if path.name != "model.py" and path.name not in by_hand:
             assert f'"{path.name}"' in tested
 
 

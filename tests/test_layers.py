@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent / PACKAGE
 
 #: The rooms from the top down. A room may import those below it, and itself; rooms of one line do not know each other.
 ORDER = [
+    {"__main__"},
     {"cli"},
     {"web", "relay", "bridges", "testing"},
     {"streaming"},

@@ -1,0 +1,1 @@
+"""The Django door, in real projects behind real servers."""
