@@ -11,8 +11,10 @@ import pytest
 
 from lmstream_sync.errors import StreamError
 from lmstream_sync.runtime import crossing, workers
+from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
+from lmstream_sync.runtime.timeout import Timeout
 from tests.runtime.programs import (
     SOON,
     in_thread,
@@ -235,3 +237,49 @@ def test_emit_outside_a_stream_does_nothing() -> None:
     emit(1)
     asyncio.run(aemit(1))
     assert crossing.run(lambda: aemit(1), instead="await") is None
+
+
+def test_the_loop_is_woken_once_for_each_list_and_not_for_each_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes a burst cheap: counted, as time would not be the same twice."""
+    lists, length = 5, 320
+
+    async def program(call: Call) -> None:
+        for _ in range(lists):
+            await call.put(range(length))
+
+    events = stream_of_call(program, queue_size=32)
+    next(events)
+    woken = 0
+    wake = events._call.thread.loop.call_soon_threadsafe
+
+    def counted(*args: object, **options: object) -> object:
+        nonlocal woken
+        woken += 1
+        return wake(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(events._call.thread.loop, "call_soon_threadsafe", counted)
+    assert sum(1 for _ in events) == lists * length - 1
+    assert woken <= 2 * lists  # taking 16 at a time it would be 20 for each list
+
+
+@pytest.mark.parametrize("queue_size", SIZES)
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["thread", "loop"])
+def test_no_wake_up_is_lost_between_a_take_and_the_wait_for_room(queue_size: int, asynchronous: bool) -> None:
+    """Many short lists from several producers, so that both sides come to wait at every possible moment."""
+    producers, lists = 3, 200
+
+    async def produce(call: Call, who: int) -> None:
+        for number in range(lists):
+            await call.put([(who, number, part) for part in range(1 + (number * 7 + who) % 5)])
+
+    async def program(call: Call) -> None:
+        await asyncio.gather(*(produce(call, who) for who in range(producers)))
+
+    async def read() -> list[object]:
+        return [event async for event in AsyncEventStream(events)]
+
+    events = stream_of_call(program, queue_size=queue_size, timeout=Timeout(total=SOON))
+    got = asyncio.run(read()) if asynchronous else list(events)
+    for who in range(producers):
+        wanted = [(who, n, part) for n in range(lists) for part in range(1 + (n * 7 + who) % 5)]
+        assert [event for event in got if event[0] == who] == wanted  # type: ignore[index]

@@ -32,12 +32,15 @@ class RunningServer:
         command: the program and its arguments.
         environment: added to this process's own.
         listening: finds the address in what it writes: one group, the port on 127.0.0.1.
+        folder: where it runs.
 
     Raises:
         AssertionError: it ended, or said nothing of its address in time; the message has what it wrote.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], listening: str) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], listening: str, folder: Path = ROOT
+    ) -> None:
         self._changed = threading.Condition()  # guards the two below
         self._lines: list[str] = []
         self._over = False
@@ -48,7 +51,7 @@ class RunningServer:
         self.process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": path, **own, **environment},
-            cwd=ROOT,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
