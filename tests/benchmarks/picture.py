@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.figures import Results
 
-WIDTH, ROW, LEFT, RIGHT = 720, 20, 210, 90
+WIDTH, ROW, LEFT, RIGHT = 760, 20, 250, 90
 SHOWN = [
     "aiohttp",
     "httpx",
