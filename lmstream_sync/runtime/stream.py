@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any, Literal
 
-from lmstream_sync.errors import StreamClosed, StreamError
+from lmstream_sync.errors import StreamCancelled, StreamError
 from lmstream_sync.runtime.call import Call, current_call
 from lmstream_sync.runtime.detached import run_unattended
 from lmstream_sync.runtime.reading import NOTHING, Look, Reader
@@ -238,12 +239,12 @@ class EventStream(Reader):
         await asyncio.get_running_loop().run_in_executor(None, self._end_unread)
 
     def _end_unread(self) -> None:
-        try:
-            self._end_reached()
-        except StreamClosed:
-            pass
-        except BaseException as error:  # nobody is there to hear of it but `on_end`, and the log
+        error = self._call.error
+        if error is not None and not isinstance(error, StreamCancelled) and not self._closing:
+            # Nobody is there to hear of it but the log, and `on_end`.
             _log.error("%r failed after its reader had left: %s", self, type(error).__name__)
+        with suppress(BaseException):
+            self._end_reached()
 
     def __enter__(self) -> EventStream:
         return self
