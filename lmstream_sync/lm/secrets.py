@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
@@ -43,6 +44,11 @@ _URL_QUERY = re.compile(r"([?&](?:[\w-]*key|[\w-]*token|sig|signature|secret|cod
 _SHORTEST = 4
 
 
+# The secrets that there are, by their ids: no text may show one, whoever holds it. Without a lock,
+# as each change is one step, and some are made by the garbage collector.
+_alive: dict[int, weakref.ref[Secret]] = {}
+
+
 class Secret:
     """A value that shows itself to nobody: its `repr`, `str` and format are stars.
 
@@ -51,11 +57,13 @@ class Secret:
         shown: what is shown instead, such as a URL without its password.
     """
 
-    __slots__ = ("_value", "shown")
+    __slots__ = ("__weakref__", "_value", "shown")
 
     def __init__(self, value: Any, shown: str = MASK) -> None:
         self._value = value
         self.shown = shown
+        key = id(self)
+        _alive[key] = weakref.ref(self, lambda _: _alive.pop(key, None))
 
     def reveal(self) -> Any:
         """The value itself; call it only where a request is sent."""
@@ -116,12 +124,23 @@ def public(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def known_secrets(options: Mapping[str, Any]) -> list[str]:
-    """The secrets that a text about this request may hold: its own, and the environment's."""
+    """The secrets that a text may hold: those of these options, of every LM there is, and the environment's."""
     found = set(_strings(options))
+    for secret in _living():
+        found.update(_texts_in(secret.reveal()))
     for name, value in os.environ.items():
         if is_secret_name(name) and len(value) >= 8:
             found.add(value)
     return sorted(found, key=len, reverse=True)
+
+
+def _living() -> list[Secret]:
+    while True:
+        try:
+            references = list(_alive.values())
+        except RuntimeError:  # one came or went while we looked
+            continue
+        return [secret for reference in references if (secret := reference()) is not None]
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -86,7 +86,7 @@ class Call:
         self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
         self.busy_with: dict[object, str] = {}
         #: Whether its reader left it to itself; written by whoever detaches.
-        self.detached: bool = self.parent is not None and self.parent.detached
+        self.detached = False
         #: Whether `emit` may send to the reader; where not, a call round this one gets it.
         self.takes_events = True
         self._make: Callable[[Call], Awaitable[Any]] | None = make
@@ -210,6 +210,11 @@ class Call:
         callbacks, self._when_done = self._when_done, []
         for fn in callbacks:
             fn()
+
+    @property
+    def unattended(self) -> bool:
+        """Whether nobody waits for it: it was detached, or a call that it is made in was."""
+        return self.detached or (self.parent is not None and self.parent.unattended)
 
     @property
     def completed(self) -> bool:

@@ -46,6 +46,10 @@ class _BatchQueue(janus.Queue[Any]):
     def __init__(self, maxsize: int, pending: deque[Any]) -> None:
         super().__init__(maxsize)
         self._waiting = pending
+        # Else a condition tries to take its lock to see whether it is held, and under gevent a
+        # failed try lets other greenlets run: in the middle of a put, while the loop runs.
+        for condition in (self._sync_not_empty, self._sync_not_full, self._sync_tasks_done):
+            condition._is_owned = self._sync_mutex.locked  # type: ignore[attr-defined]
 
     def _put(self, item: Any) -> None:
         waiting, queue = self._waiting, self._queue

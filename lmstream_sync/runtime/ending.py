@@ -19,7 +19,7 @@ from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.channel import Channel
 from lmstream_sync.runtime.loop import on_loop_thread
-from lmstream_sync.runtime.threads import start_job
+from lmstream_sync.runtime.threads import start_user_job
 
 __all__ = ["CLOSE_SECONDS", "OpenCall", "Outcome"]
 
@@ -69,7 +69,7 @@ class OpenCall(ABC):
             return
         call = self._call
         if on_loop_thread():
-            call.when_done(lambda: start_job(self._settle_close))
+            call.when_done(lambda: start_user_job(self._settle_close))
             return
         deadline = time.monotonic() + CLOSE_SECONDS
         while not call.done.is_set() and call.thread.alive:
@@ -134,7 +134,7 @@ class OpenCall(ABC):
 
     def _run_on_end(self, fn: Callable[[Any], object]) -> None:
         if on_loop_thread():  # a program reads this stream; what saves an answer may block
-            start_job(lambda: self._run_on_end(fn))
+            start_user_job(lambda: self._run_on_end(fn))
             return
 
         def call() -> None:
@@ -227,4 +227,4 @@ def _abandoned(call: Call, heir: OpenCall | None) -> None:
     """On the loop: the last reference to a stream went."""
     call.stop("left")
     if heir is not None:
-        call.when_done(lambda: start_job(heir._settle_close))
+        call.when_done(lambda: start_user_job(heir._settle_close))

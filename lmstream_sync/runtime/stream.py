@@ -16,6 +16,7 @@ from lmstream_sync.errors import StreamCancelled, StreamError
 from lmstream_sync.runtime.call import Call, current_call
 from lmstream_sync.runtime.detached import run_unattended
 from lmstream_sync.runtime.reading import NOTHING, Look, Reader
+from lmstream_sync.runtime.threads import in_user_hooks
 from lmstream_sync.runtime.waiting import SLICE, Expired, Wakeup, check_process
 
 __all__ = ["EventStream"]
@@ -191,6 +192,11 @@ class EventStream(Reader):
 
     # Without a reader.
 
+    @property
+    def may_be_detached(self) -> bool:
+        """Whether `detach` is possible: not for what `merge` and `run_many` give, which their reader drives."""
+        return self._detached or not self._long_way
+
     def detach(self) -> None:
         """Leave the program to itself: it goes on to its end, under its deadlines, and nobody reads it.
 
@@ -206,7 +212,7 @@ class EventStream(Reader):
         """
         if self._ended or self._closing or self._detached:
             return
-        if self._long_way:
+        if not self.may_be_detached:
             raise StreamError("what merge and run_many give is driven by its reader, and cannot be detached")
         check_process(self._call)
         self._detached = self._call.detached = self._long_way = True
@@ -236,7 +242,7 @@ class EventStream(Reader):
             channel.wake_with(None)
             self._turn.release()
         # In a worker, where `on_end` functions may block; they belong to what exit waits for.
-        await asyncio.get_running_loop().run_in_executor(None, self._end_unread)
+        await asyncio.get_running_loop().run_in_executor(None, in_user_hooks, self._end_unread)
 
     def _end_unread(self) -> None:
         error = self._call.error

@@ -26,7 +26,7 @@ from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.runtime.unseen import unseen
 from lmstream_sync.settings import settings
 
-__all__ = ["DaemonExecutor", "closing_unawaited", "start_job", "worker_count"]
+__all__ = ["DaemonExecutor", "closing_unawaited", "in_user_hooks", "start_job", "start_user_job", "worker_count"]
 
 T = TypeVar("T")
 
@@ -134,6 +134,11 @@ def in_user_hooks(fn: Callable[[], T]) -> T:
         for hook in hooks:
             stack.enter_context(hook())
         return fn()
+
+
+def start_user_job(job: Callable[[], None]) -> None:
+    """`start_job` for what runs user code: inside `settings.worker_hooks`."""
+    start_job(lambda: in_user_hooks(job))
 
 
 def start_result(fn: Callable[[], T], deliver: Callable[[bool, Any], None]) -> None:

@@ -85,7 +85,7 @@ class Watch:
         if not call.thread.alive:
             call.lost()
             raise LoopDied(f"the event-loop thread that ran {call.name} is gone; the next call starts another")
-        if call.detached:
+        if call.unattended:
             return  # at exit it has a grace time of its own, after which the loop ends
         if not threading.main_thread().is_alive() and time.monotonic() - self._since >= EXIT_PATIENCE:
             call.request_stop("left")

@@ -39,8 +39,13 @@ class _Writing:
         self._left: list[str] | None = None
 
     def _first(self) -> str:
+        self._source._check_closed()
         self._begun = True
         return self._format.begin(self._source)
+
+    def _silent_until(self) -> float | None:
+        """When a heartbeat is due, if nothing is written meanwhile, whatever may come."""
+        return None if self._heartbeat is None else time.monotonic() + self._heartbeat
 
     def _end(self, error: Exception | None) -> str:
         failed = ""
@@ -86,18 +91,21 @@ class Encoded(_Writing):
     def __next__(self) -> str:
         """The next piece of text, never an empty one; a heartbeat when nothing came for so long."""
         text = self._next_left() if self._begun else self._first()
+        until = self._silent_until()
         while not text:
             if self._left is not None:
                 raise StopIteration
-            text = self._written()
+            if until is not None and time.monotonic() >= until:
+                text, until = self._format.heartbeat(), self._silent_until()
+            else:
+                text = self._written(until)
         return text
 
-    def _written(self) -> str:
-        until = None if self._heartbeat is None else time.monotonic() + self._heartbeat
+    def _written(self, until: float | None) -> str:
         try:
             return self._format.event(self._source._next(until), expose=self._expose)
         except Expired:
-            return self._format.heartbeat()
+            return ""
         except StopIteration:
             return self._end(None)
         except StreamClosed:
@@ -146,17 +154,22 @@ class AsyncEncoded(_Writing):
     async def __anext__(self) -> str:
         """The next piece of text, never an empty one; a heartbeat when nothing came for so long."""
         text = self._next_left() if self._begun else self._first()
+        until = self._silent_until()
         while not text:
             if self._left is not None:
                 raise StopAsyncIteration
-            text = await self._written()
+            if until is not None and time.monotonic() >= until:
+                text, until = self._format.heartbeat(), self._silent_until()
+            else:
+                text = await self._written(until)
         return text
 
-    async def _written(self) -> str:
+    async def _written(self, until: float | None) -> str:
+        left = None if until is None else max(0.0, until - time.monotonic())
         try:
-            return self._format.event(await self._stream.next(self._heartbeat), expose=self._expose)
+            return self._format.event(await self._stream.next(left), expose=self._expose)
         except Expired:
-            return self._format.heartbeat()
+            return ""
         except StopAsyncIteration:
             return self._end(None)
         except StreamClosed:

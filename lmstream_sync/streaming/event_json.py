@@ -12,10 +12,11 @@ from typing import Any
 
 from lmstream_sync.errors import LMStreamError
 from lmstream_sync.events import ManyResult, MergedEvent, StatusMessage, StreamResponse, StreamRestart
+from lmstream_sync.lm.secrets import known_secrets, scrub
 from lmstream_sync.signatures import Prediction
 from lmstream_sync.signatures.plain import jsonable
 
-__all__ = ["MASKED", "compact", "error_data", "event_data", "is_raw_chunk"]
+__all__ = ["MASKED", "compact", "error_data", "event_data", "is_raw_chunk", "message_of"]
 
 #: What a reader is told of an error unless `expose_errors` says otherwise.
 MASKED = "The answer could not be completed."
@@ -55,7 +56,12 @@ def error_data(error: BaseException, expose: bool) -> dict[str, Any]:
     not the library's own, unless exposed.
     """
     kind = type(error).__name__ if expose or isinstance(error, LMStreamError) else "ProgramError"
-    return {"error": {"type": kind, "message": str(error) if expose else MASKED}}
+    return {"error": {"type": kind, "message": message_of(error) if expose else MASKED}}
+
+
+def message_of(error: BaseException) -> str:
+    """The message of an error that may be told: without any key that this process knows of."""
+    return scrub(str(error), known_secrets({}))
 
 
 def is_raw_chunk(event: Any) -> bool:

@@ -13,7 +13,17 @@ from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.streaming.event_json import compact, error_data, event_data
 from lmstream_sync.streaming.format import Format
 
-__all__ = ["DONE", "HEARTBEAT", "SSEFormat", "encode_error", "encode_event", "sse_comment", "sse_event", "sse_json"]
+__all__ = [
+    "DONE",
+    "HEARTBEAT",
+    "HEARTBEAT_WITH_ID",
+    "SSEFormat",
+    "encode_error",
+    "encode_event",
+    "sse_comment",
+    "sse_event",
+    "sse_json",
+]
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NO_NAME = re.compile(r"[\r\n\0]")
@@ -57,14 +67,16 @@ def sse_comment(text: str) -> str:
 
 DONE = sse_event("[DONE]")
 HEARTBEAT = sse_comment("heartbeat")
+HEARTBEAT_WITH_ID = HEARTBEAT[:-1] + sse_event(None, id="0")
 
 
 def encode_event(event: Any, *, expose: bool = False) -> str:
     """One event of a stream as one server-sent event.
 
-    A string that already begins with `data:` passes through. What `merge` and `run_many`
-    give is the event itself with `"stream"`, its name, or `"index"` beside it; an exception
-    among it is masked as `encode_error` does, unless exposed.
+    A string that already begins with `data:` passes through, as in DSPy: a program that yields
+    strings which a model wrote must not let them begin so. What `merge` and `run_many` give is
+    the event itself with `"stream"`, its name, or `"index"` beside it; an exception among it is
+    masked as `encode_error` does, unless exposed.
     """
     if isinstance(event, str) and event.startswith("data:"):
         return event if event.endswith("\n\n") else event.rstrip("\r\n") + "\n\n"
@@ -82,24 +94,29 @@ class SSEFormat(Format):
     Args:
         ids: number the events (`id: 1`), so that a browser's `EventSource`, which connects
             again after the end, then says so (`Last-Event-ID`).
+        finished_strings: let strings that begin with `data:` pass through, see `encode_event`;
+            otherwise they are events like others, and a text of the model's can forge none.
     """
 
     name = "sse"
 
-    def __init__(self, *, ids: bool = False) -> None:
+    def __init__(self, *, ids: bool = False, finished_strings: bool = True) -> None:
         self._count = 0 if ids else None
+        self._finished_strings = finished_strings
 
     def event(self, event: Any, *, expose: bool = False) -> str:
         """See `encode_event`."""
-        return self._numbered(encode_event(event, expose=expose))
+        if self._finished_strings:
+            return self._numbered(encode_event(event, expose=expose))
+        return self._numbered(sse_json(event_data(event, expose)))
 
     def failed(self, error: BaseException, *, expose: bool = False) -> str:
         """See `encode_error`."""
         return self._numbered(encode_error(error, expose=expose))
 
     def heartbeat(self) -> str:
-        """A comment."""
-        return HEARTBEAT
+        """A comment; before the first event with an id, where events are numbered."""
+        return HEARTBEAT if self._count != 0 else HEARTBEAT_WITH_ID
 
     def end(self) -> str:
         """`data: [DONE]`."""

@@ -4,10 +4,12 @@
 400  ContextWindowExceededError    the inputs are too long for the model
 422  SignatureError                inputs that the program does not take, or lacks; raised once it
                                    runs, it is the program's own error
-429  RateLimitError, Busy          with `Retry-After` where it is known
+429  RateLimitError, Busy
 502  every other LMError, AdapterParseError   the model's side failed, or its answer cannot be read
 504  StreamTimeout
 500  all else: the program's own error, or how it was set up
+
+With `Retry-After` wherever the provider said how long to wait.
 """
 
 from __future__ import annotations
@@ -97,7 +99,7 @@ def failure_of(error: BaseException, *, expose: bool = False, running: bool = Fa
     if isinstance(error, SignatureError):
         return Failure(500 if running else 422, error_data(error, expose or not running)["error"], {}, not running)
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    return Failure(status, error_data(error, expose)["error"], _retry_after(error) if status == 429 else {})
+    return Failure(status, error_data(error, expose)["error"], _retry_after(error))
 
 
 def _retry_after(error: BaseException) -> dict[str, str]:

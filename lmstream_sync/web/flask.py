@@ -24,10 +24,13 @@ from lmstream_sync.streaming.stream import Stream
 from lmstream_sync.web.body import Body, OnLeave
 from lmstream_sync.web.failures import RequestError
 from lmstream_sync.web.inputs import MAX_BYTES, refuse_size
-from lmstream_sync.web.response import Answer, Asked, Options, answer_failure, open_response
+from lmstream_sync.web.response import Answer, Asked, Options, answer_failure, open_response, options_for, source_of
 from lmstream_sync.web.serving import FORMATS, ProgramRequest, ServedProgram
 
 __all__ = ["programs_blueprint", "register_errors", "stream_response", "worker_context"]
+
+#: Where the request keeps what its view raised.
+_RAISED = "_lmstream_sync_raised"
 
 #: All that Flask would answer by itself, or with a page that is no JSON.
 _EVERY_METHOD = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE")
@@ -70,12 +73,12 @@ def stream_response(
     Raises:
         ConfigurationError: an argument is something else than the above, or no request is answered here.
     """
-    options = Options(format, headers, heartbeat, wait_first, on_leave, expose_errors)
+    source = source_of(stream)
     if not has_request_context():
         raise ConfigurationError("stream_response is called in a view: outside there is no request to answer")
-    if isinstance(stream, Stream):
-        _end_in_context(stream)
-    return _response(open_response(stream, _asked(), options), stream, options)
+    options = options_for(source, format, headers, heartbeat, wait_first, on_leave, expose_errors)
+    _end_in_context(source)
+    return _response(open_response(source, _asked(), options), source, options)
 
 
 def programs_blueprint(
@@ -142,9 +145,12 @@ def register_errors(app: Flask | Blueprint, *, expose_errors: bool = False) -> N
     So a wrong input, which is raised where the program is called, is a 422, and a busy program
     a 429. Errors that are no fault of the request's are logged (`lmstream_sync.streaming`).
 
-    And what a view held that raised anything is let go of when the request is torn down, so that
-    its streams are closed. Flask keeps such an error in a cycle with its frames, which would wait
-    for the garbage collector. Not where errors are passed on to a debugger or a test.
+    With a debugger, what is set up wrong goes to that.
+
+    And what a view held that raised anything (`abort(404)` too, in an app) is let go of when the
+    request is torn down, so that its streams are closed. Flask keeps such an error in a cycle with
+    its frames, which would wait for the garbage collector. Not where errors are passed on to a
+    debugger or a test.
 
     Args:
         app: the app, or a blueprint for its own views.
@@ -152,11 +158,26 @@ def register_errors(app: Flask | Blueprint, *, expose_errors: bool = False) -> N
     """
 
     def answer(error: Exception) -> Response:
+        if current_app.debug and isinstance(error, ConfigurationError):
+            raise error
         return _whole(answer_failure(error, request.path, expose=expose_errors))
 
     app.register_error_handler(LMStreamError, answer)
     app.register_error_handler(RequestError, answer)
+    if isinstance(app, Flask):
+        _note_raised(app)
     app.teardown_request(_let_go)
+
+
+def _note_raised(app: Flask) -> None:
+    """Have each error of a view noted on its request, also one that is answered: nothing else tells of those."""
+    handle = app.handle_user_exception
+
+    def noting(error: Exception) -> Any:
+        setattr(request, _RAISED, error)
+        return handle(error)
+
+    app.handle_user_exception = noting  # type: ignore[method-assign, assignment]
 
 
 def worker_context(app: Flask) -> Callable[[], AbstractContextManager[Any]]:
@@ -199,9 +220,10 @@ def _let_go(error: BaseException | None) -> None:
     passed_on = current_app.config["PROPAGATE_EXCEPTIONS"]
     if passed_on is None:
         passed_on = current_app.testing or current_app.debug
-    while error is not None and not passed_on:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+    for raised in (error, request.__dict__.pop(_RAISED, None)):
+        while raised is not None and not passed_on:
+            traceback.clear_frames(raised.__traceback__)
+            raised = raised.__cause__ or raised.__context__
 
 
 def _asked() -> Asked:

@@ -29,6 +29,8 @@ __all__ = [
     "answer_without_stream",
     "aopen_response",
     "open_response",
+    "options_for",
+    "source_of",
 ]
 
 #: What every streamed response says: nobody may keep it, change it, hold it back, or take it for a page.
@@ -157,7 +159,7 @@ def open_response(stream: Stream, asked: Asked, options: Options) -> Answer:
         options: what the view wants.
 
     Raises:
-        ConfigurationError: it is no stream, or the format is unknown. The stream is closed.
+        ConfigurationError: the format is unknown. The stream is closed.
     """
     answer = _planned_for(stream, asked, options)
     if answer.format is None:
@@ -194,18 +196,49 @@ async def aopen_response(stream: AsyncStream, asked: Asked, options: Options) ->
         with contextlib.suppress(Exception):
             await stream.result()
         return answer_failure(error, stream.stream, expose=options.expose_errors, running=True)
-    except BaseException:
-        await stream.aclose()
+    except BaseException:  # cancelled: the reader has left
+        if options.on_leave == "finish":
+            stream.detach()
+        else:
+            await stream.aclose()
         raise
     return answer
 
 
-def _planned_for(stream: Any, asked: Asked, options: Options) -> Answer:
-    if not isinstance(stream, Stream):
+def source_of(stream: Any) -> Stream:
+    """The stream that a view gave; of an `AsyncStream` the one beneath.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    found = stream.stream if isinstance(stream, AsyncStream) else stream
+    if not isinstance(found, Stream):
         raise ConfigurationError(
             f"stream_response({stream!r}): give the Stream that a streamified program returned; "
             'for text alone say format="text"'
         )
+    return found
+
+
+def options_for(stream: Stream, *options: Any) -> Options:
+    """`Options(*options)` for a stream, which is closed where they are wrong: there is no view that will.
+
+    Raises:
+        ConfigurationError: one is wrong, or does not go with this stream.
+    """
+    try:
+        made = Options(*options)
+        if made.on_leave == "finish" and not stream.may_be_detached:
+            raise ConfigurationError(
+                'on_leave="finish": what merge and run_many give is driven by its reader, and ends when that leaves'
+            )
+        return made
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _planned_for(stream: Stream, asked: Asked, options: Options) -> Answer:
     try:
         return _planned(asked, options)
     except BaseException:

@@ -17,7 +17,7 @@ from lmstream_sync.streaming.stream import Stream
 from lmstream_sync.web.body import Body, OnLeave
 from lmstream_sync.web.failures import RequestError
 from lmstream_sync.web.inputs import MAX_BYTES, refuse_size
-from lmstream_sync.web.response import Answer, Asked, Options, open_response
+from lmstream_sync.web.response import Answer, Asked, Options, open_response, options_for, source_of
 from lmstream_sync.web.serving import FORMATS, ProgramRequest, ServedProgram
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ def stream_response(
     Raises:
         ConfigurationError: an argument is something else than the above.
     """
-    options = Options(format, headers, heartbeat, wait_first, on_leave, expose_errors)
-    answer = open_response(stream, _asked(environ), options)
-    return _send(start_response, answer, stream, options)
+    source = source_of(stream)
+    options = options_for(source, format, headers, heartbeat, wait_first, on_leave, expose_errors)
+    answer = open_response(source, _asked(environ), options)
+    return _send(start_response, answer, source, options)
 
 
 def wsgi_app(

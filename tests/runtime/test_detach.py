@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from lmstream_sync.errors import StreamClosed, StreamError, StreamTimeout
 from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import cancel
 from lmstream_sync.runtime.timeout import Timeout
+from lmstream_sync.settings import configure
 
 from .programs import SOON, run_script, stream
 
@@ -264,6 +266,53 @@ def test_at_exit_the_grace_time_is_the_limit() -> None:
 def test_no_grace_time() -> None:
     ended = run_script(SCRIPT.format(grace=None, saving=0))
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_worker_hooks_are_entered_round_on_end_in_a_worker() -> None:
+    entered: list[str] = []
+
+    @contextlib.contextmanager
+    def hook() -> Iterator[None]:
+        entered.append(threading.current_thread().name)
+        yield
+
+    program, ended = Steps(3), Ended()
+    program.go_on.set()
+    configure(worker_hooks=(hook,))
+    events = stream(program)
+    events.on_end(ended)
+    events.detach()
+    ended.wait()
+    assert entered == [ended.thread]
+
+
+NESTED = """
+import asyncio, threading, time
+import lmstream_sync as lms
+from lmstream_sync.runtime import waiting
+from tests.runtime.programs import *
+waiting.EXIT_PATIENCE = 0.2
+inside = threading.Event()
+
+async def slow():
+    await asyncio.sleep(1.5)
+    yield 1
+
+def program():
+    with stream(slow) as inner:  # opened before the outer one is detached
+        inside.set()
+        return list(inner)
+
+events = stream_of_function(program)
+events.on_end(lambda ended: print(ended.outcome, flush=True))
+inside.wait()
+events.detach()
+"""
+
+
+def test_at_exit_what_a_detached_program_reads_has_the_grace_time_too() -> None:
+    ended = run_script(NESTED)
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, ["completed"], "")
 
 
 class TestOnEndThrough:

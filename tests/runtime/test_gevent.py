@@ -209,6 +209,11 @@ def test_nobody_but_the_loop_thinks_that_a_loop_runs(order: str) -> None:
         for there in events:
             seen += [there, nobody()]
         assert seen == [True] * 40, seen
+        def read():
+            return [(there, nobody()) for there in stream(seen_by_the_program, queue_size=2)]
+        greenlets = [gevent.spawn(read) for _ in range(20)]
+        gevent.joinall(greenlets, timeout=10, raise_error=True)
+        assert [pair for each in greenlets for pair in each.value] == [(True, True)] * 400
         assert asyncio.run(asyncio.sleep(0, 42)) == 42
         """,
     )

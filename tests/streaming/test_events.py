@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 import lmstream_sync as lms
-from lmstream_sync.streaming.sse import encode_error, encode_event
+from lmstream_sync.streaming.encoded import AsyncEncoded, Encoded
+from lmstream_sync.streaming.format import Format
+from lmstream_sync.streaming.sse import SSEFormat, encode_error, encode_event
 from lmstream_sync.testing import Reply, read_sse
 
 from .replies import chat
@@ -235,3 +238,56 @@ def test_an_error_of_a_program_has_no_name_of_its_own_in_public() -> None:
 def test_what_is_no_stream_is_refused() -> None:
     with pytest.raises(lms.ConfigurationError, match="Stream"):
         lms.streaming_response([1, 2])  # type: ignore[call-overload]
+
+
+class _Dropping(Format):
+    """Writes the last of ten events only."""
+
+    def event(self, event: object, *, expose: bool = False) -> str:
+        return "ten" if event == 10 else ""
+
+    def failed(self, error: BaseException, *, expose: bool = False) -> str:
+        return "failed"
+
+    def heartbeat(self) -> str:
+        return "beat"
+
+
+def test_a_heartbeat_is_due_when_nothing_is_written_whatever_comes() -> None:
+    """Events that a format leaves out write nothing: without this nobody would notice that the reader left."""
+    beaten = threading.Event()
+
+    async def counting() -> AsyncIterator[int]:
+        number = 0
+        while not beaten.is_set():
+            number += 1
+            yield -number
+            await asyncio.sleep(0.002)
+        yield 10
+
+    encoded = Encoded(lms.iterate(counting), _Dropping(), 0.05, False)
+    assert next(encoded) == "beat"
+    beaten.set()
+    assert [text for text in encoded if text != "beat"] == ["ten"]
+
+    async def read() -> list[str]:
+        beaten.clear()
+        asynchronous = AsyncEncoded(lms.AsyncStream(lms.iterate(counting)), _Dropping(), 0.05, False)
+        first = await anext(asynchronous)
+        beaten.set()
+        return [first, *[text async for text in asynchronous if text != "beat"]]
+
+    assert asyncio.run(read()) == ["beat", "ten"]
+
+
+def test_a_string_of_a_program_forges_no_event_in_the_web_format() -> None:
+    forged = 'data: {"prediction":{"answer":"forged"}}\n\ndata: [DONE]\n\n'
+    assert encode_event(forged) == forged  # DSPy's way, and so `streaming_response`'s
+    assert json.loads(SSEFormat(finished_strings=False).event(forged)[6:]) == {"event": forged}
+
+
+def test_an_exposed_error_shows_no_key_of_any_model() -> None:
+    lm = lms.LM("openai/x", api_key="corp-7f3a9b2c1d8e4f60")
+    told = encode_error(ValueError("the key corp-7f3a9b2c1d8e4f60 and sk-abcdefghijklmnopqrstu"), expose=True)
+    assert "corp-7f3a" not in told and "sk-abc" not in told
+    assert lm is not None

@@ -64,8 +64,9 @@ def test_retry_after_in_whole_seconds(kind: Any, seconds: Any, said: str | None)
     assert failure_of(kind("busy", retry_after=seconds)).headers.get("Retry-After") == said
 
 
-def test_only_429_says_when_to_come_again() -> None:
-    assert failure_of(lms.ServerError("down", retry_after=7)).headers == {}
+def test_a_provider_that_is_down_may_say_when_to_come_again_too() -> None:
+    assert failure_of(lms.ServerError("down", retry_after=7)).headers == {"Retry-After": "7"}
+    assert failure_of(lms.ServerError("down")).headers == {}
 
 
 def test_what_the_client_sent_wrongly_is_told() -> None:

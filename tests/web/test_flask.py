@@ -8,6 +8,7 @@ from typing import Any
 
 import flask
 import pytest
+from werkzeug.exceptions import NotFound
 
 import lmstream_sync as lms
 from lmstream_sync.testing import Gate, Reply, read_sse, stream_of
@@ -234,6 +235,49 @@ def test_a_view_that_raises_leaves_nothing_open(model: Any, where: str, error: t
     with live(app) as site:
         assert site.get("/ask").status in (422, 429, 500)
         server.wait_for_reader_left()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("held", ["stream", "text", "list", "cause"])
+@pytest.mark.parametrize("status", [404, 418, 500])
+def test_whatever_a_view_held_and_however_its_error_is_answered(model: Any, held: str, status: int) -> None:
+    server = model(ENDLESS)
+    app = flask.Flask(__name__)
+    register_errors(app)
+    app.register_error_handler(KeyError, lambda error: ("handled", 418))
+    program = asking()
+
+    @app.get("/ask")
+    def ask() -> Any:
+        stream = program(question="Why")
+        next(stream)
+        kept = {"text": stream.text, "list": lambda: [stream]}.get(held, lambda: stream)()
+        error = {404: NotFound(), 418: KeyError("its own"), 500: ValueError("nobody's")}[status]
+        if held != "cause":
+            raise error
+        try:
+            raise RuntimeError(f"the first, with {kept}")
+        except RuntimeError as first:
+            raise error from first
+
+    with live(app) as site:
+        assert site.get("/ask").status == status
+        server.wait_for_reader_left()
+
+
+def test_with_a_debugger_what_is_set_up_wrong_goes_to_it(model: Any) -> None:
+    model(chat(answer="yes"))
+    app = flask.Flask(__name__)
+    app.debug = True
+    register_errors(app)
+    program = asking()
+
+    @app.get("/ask")
+    def ask() -> Any:
+        return stream_response(program(question="Why"), format="nonsense")
+
+    with pytest.raises(lms.ConfigurationError, match="nonsense"):
+        app.test_client().get("/ask")
 
 
 @pytest.mark.usefixtures("no_collector")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ import lmstream_sync as lms
 from lmstream_sync.streaming.stream import AsyncStream
 from lmstream_sync.testing import Gate, Reply, stream_of
 from lmstream_sync.web.body import AsyncBody, Body
-from lmstream_sync.web.response import Answer, Asked, Options, answer_without_stream, aopen_response, open_response
+from lmstream_sync.web.response import (
+    Answer,
+    Asked,
+    Options,
+    answer_without_stream,
+    aopen_response,
+    open_response,
+    options_for,
+    source_of,
+)
 
 from ..streaming.replies import chat
 
@@ -83,13 +93,31 @@ def test_the_headers_of_a_format_are_sent(opening: Any) -> None:
     assert answer.headers["x-vercel-ai-ui-message-stream"] == "v1"
 
 
-@BOTH
-def test_what_is_no_stream_is_refused(opening: Any) -> None:
-    with pytest.raises(lms.ConfigurationError, match="give the Stream"):
-        if opening is opened:
-            opening("text", Asked(), Options())
-        else:
-            asyncio.run(aopen_response(type("It", (), {"stream": "text"})(), Asked(), Options()))
+def test_what_is_no_stream_is_refused() -> None:
+    for given in ("text", ["a"], type("It", (), {"stream": "text"})()):
+        with pytest.raises(lms.ConfigurationError, match="give the Stream"):
+            source_of(given)
+
+
+def test_of_an_asynchronous_stream_the_one_beneath_is_sent() -> None:
+    stream = stream_of(["a"])
+    assert source_of(lms.AsyncStream(stream)) is source_of(stream) is stream
+
+
+def test_wrong_options_close_the_stream() -> None:
+    for wrong in ({"heartbeat": -1}, {"on_leave": "go"}, {"wait_first": "long"}):
+        stream = stream_of(["a"])
+        made = {"format": "sse", "headers": None, "heartbeat": 15, "wait_first": 10, "on_leave": "stop"} | wrong
+        with pytest.raises(lms.ConfigurationError):
+            options_for(stream, *made.values())
+        assert stream.closed
+
+
+def test_what_cannot_be_detached_is_refused_at_the_call() -> None:
+    stream = lms.merge(one=stream_of(["a"]))
+    with pytest.raises(lms.ConfigurationError, match="driven by its reader"):
+        options_for(stream, "sse", None, 15, 10, "finish", False)
+    assert stream.closed
 
 
 @BOTH
@@ -187,3 +215,28 @@ def test_a_body_ends_where_somebody_else_closed_the_stream() -> None:
     assert next(body)
     stream.close()
     assert list(body) == []
+
+
+def test_a_reader_who_leaves_while_the_first_output_is_waited_for(model: Any) -> None:
+    """Under ASGI the view's task is cancelled; with `on_leave="finish"` the program ends all the same."""
+    for on_leave, outcome in (("finish", "completed"), ("stop", "left")):
+        gate = Gate()
+        model(Reply(chat(answer="at last"), pauses={0: gate}))
+        stream = lms.stream(lms.Predict("question -> answer"), question="Why?")
+        ended: list[str | None] = []
+        told = threading.Event()
+        stream.on_end(lambda s, ended=ended, told=told: (ended.append(s.outcome), told.set()))
+
+        async def leave(stream: lms.Stream = stream, on_leave: Any = on_leave, gate: Gate = gate) -> None:
+            waiting = asyncio.ensure_future(
+                aopen_response(lms.AsyncStream(stream), Asked(), Options(on_leave=on_leave))
+            )
+            await asyncio.to_thread(gate.wait)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+
+        asyncio.run(leave())
+        gate.release()
+        assert told.wait(10)
+        assert ended == [outcome]

@@ -6,6 +6,9 @@ there it gets an asynchronous one.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from lmstream_sync.errors import StreamError
 from lmstream_sync.runtime.threads import start_job
 from lmstream_sync.streaming.format import Format
 from lmstream_sync.streaming.stream import Stream
@@ -73,6 +76,10 @@ class Served:
         self._ends.drop()
 
     def __del__(self) -> None:
+        # Django drops a response unsent where the reader of an ASGI view has left meanwhile.
+        if self._options.on_leave == "finish" and self._stream is not None:
+            with suppress(StreamError):
+                self._stream.detach()
         self._ends.drop()
 
 

@@ -7,25 +7,29 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
-from lmstream_sync.errors import LMStreamError
-from lmstream_sync.streaming.stream import AsyncStream, Stream
+from lmstream_sync.errors import ConfigurationError, LMStreamError
 from lmstream_sync.web.django.requests import remembered
 from lmstream_sync.web.failures import RequestError
 from lmstream_sync.web.response import answer_failure
 
 __all__ = ["LMStreamErrorsMiddleware"]
 
+#: Where the request keeps what its view raised.
+_RAISED = "_lmstream_sync_raised"
+
 
 class LMStreamErrorsMiddleware:
     """For `MIDDLEWARE`; works for synchronous and asynchronous views.
 
     A view that raises one of the library's errors (a wrong key, a busy provider, inputs that
-    the program does not take) is answered as `stream_response` would answer it. All other
-    errors go their way. Whatever a view raised, the streams in its variables are closed. And
-    it tells `stream_response` of the request, which then need not be given.
+    the program does not take) is answered as `stream_response` would answer it; with `DEBUG`,
+    what is set up wrong has Django's own page. All other errors go their way. Once what a view
+    raised was answered and reported, its variables are dropped, so that the streams in them
+    are closed. And it tells `stream_response` of the request, which then need not be given.
     """
 
     sync_capable = True
@@ -43,30 +47,33 @@ class LMStreamErrorsMiddleware:
             return self._answer(request)
         with remembered(request):
             response: HttpResponseBase = self._get_response(request)
+        _let_go(request)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with remembered(request):
             response: HttpResponseBase = await self._get_response(request)
+        _let_go(request)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Called by Django with what a view raised."""
-        _close_streams_of(exception)
+        setattr(request, _RAISED, exception)
         if not isinstance(exception, (LMStreamError, RequestError)):
+            return None
+        if settings.DEBUG and isinstance(exception, ConfigurationError):
             return None
         answer = answer_failure(exception, f"{request.method} {request.path}")
         return HttpResponse(answer.content, status=answer.status, headers=answer.headers)
 
 
-def _close_streams_of(exception: BaseException) -> None:
-    """Close the streams that the code which raised this had in its variables.
+def _let_go(request: HttpRequest) -> None:
+    """Drop what the frames of a view's error hold.
 
-    The exception holds them, and is held itself, by asyncio and by servers, until the garbage
-    collector comes: so long the model would go on.
+    The error is in a cycle with them, which waits for the garbage collector: so long the model
+    would go on. By now it was answered, and whoever reports errors has seen it.
     """
-    for frame, _ in traceback.walk_tb(exception.__traceback__):
-        for value in list(frame.f_locals.values()):
-            if isinstance(value, (Stream, AsyncStream)):
-                with value.stream if isinstance(value, AsyncStream) else value:
-                    pass  # as its block would be left: one that was detached goes on
+    error: BaseException | None = request.__dict__.pop(_RAISED, None)
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

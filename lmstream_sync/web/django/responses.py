@@ -15,7 +15,7 @@ from lmstream_sync.web.body import OnLeave
 from lmstream_sync.web.django.body import Served
 from lmstream_sync.web.django.ends import on_event_loop
 from lmstream_sync.web.django.requests import Seen, seen
-from lmstream_sync.web.response import Answer, Options, aopen_response, open_response
+from lmstream_sync.web.response import Answer, aopen_response, open_response, options_for, source_of
 
 __all__ = ["LMStreamResponse", "astream_response", "response_of", "stream_response"]
 
@@ -55,16 +55,18 @@ def stream_response(
         ConfigurationError: an argument is something else than the above, or this is an
             asynchronous view, whose event loop the wait would block.
     """
-    options = Options(format, headers, heartbeat, wait_first, on_leave, expose_errors)
+    source = source_of(stream)
+    options = options_for(source, format, headers, heartbeat, wait_first, on_leave, expose_errors)
     if on_event_loop():
+        source.close()
         raise ConfigurationError(
             "stream_response waits for the first output, which would block the event loop of an asynchronous view: "
             "write `return await astream_response(...)`"
         )
     known = seen(request)
-    served = Served(options, stream if isinstance(stream, Stream) else None)
+    served = Served(options, source)
     try:
-        answer = open_response(stream, known.asked, options)
+        answer = open_response(source, known.asked, options)
     except BaseException:
         served.drop()
         raise
@@ -83,11 +85,9 @@ async def astream_response(
     request: HttpRequest | None = None,
 ) -> HttpResponseBase:
     """`stream_response` for an asynchronous view, under ASGI and under WSGI. `stream` may be an `AsyncStream` too."""
-    options = Options(format, headers, heartbeat, wait_first, on_leave, expose_errors)
+    source = source_of(stream)
+    options = options_for(source, format, headers, heartbeat, wait_first, on_leave, expose_errors)
     known = seen(request)
-    source = stream.stream if isinstance(stream, AsyncStream) else stream
-    if not isinstance(source, Stream):
-        raise ConfigurationError(f"astream_response({stream!r}): give the stream that a streamified program returned")
     served = Served(options, source)
     try:
         answer = await aopen_response(AsyncStream(source), known.asked, options)

@@ -18,7 +18,7 @@ from lmstream_sync.web.formats.text import TextFormat
 __all__ = ["FORMATS", "chosen_format"]
 
 FORMATS: dict[str, Callable[[], Format]] = {
-    "sse": lambda: SSEFormat(ids=True),
+    "sse": lambda: SSEFormat(ids=True, finished_strings=False),
     "openai": OpenAIFormat,
     "ai-sdk": AISDKFormat,
     "ag-ui": AGUIFormat,

@@ -20,7 +20,7 @@ from typing import Any
 
 from lmstream_sync.events import StatusMessage, StreamRestart
 from lmstream_sync.streaming.event_json import compact, error_data
-from lmstream_sync.streaming.sse import HEARTBEAT, sse_event
+from lmstream_sync.streaming.sse import HEARTBEAT, HEARTBEAT_WITH_ID, sse_event
 from lmstream_sync.web.formats.by_field import FieldFormat, Path, Run
 
 __all__ = ["HtmxFormat"]
@@ -48,8 +48,13 @@ class HtmxFormat(FieldFormat):
 
     def __init__(self) -> None:
         super().__init__()
+        self._has_id = False
         #: Whether a field's text so far ends with a carriage return, which a line feed may follow.
         self._returned: dict[Run, bool] = {}
+
+    def event(self, event: Any, *, expose: bool = False) -> str:
+        """See `Format.event`."""
+        return self._known(super().event(event, expose=expose))
 
     def _text(self, run: Run, text: str) -> str:
         if self._returned.get(run) and text.startswith("\n"):
@@ -83,7 +88,15 @@ class HtmxFormat(FieldFormat):
 
     def heartbeat(self) -> str:
         """A comment."""
-        return HEARTBEAT
+        text, self._has_id = HEARTBEAT if self._has_id else HEARTBEAT_WITH_ID, True
+        return text
+
+    def _known(self, text: str) -> str:
+        """The text, the first of all with an id: an `EventSource` that comes again then says so."""
+        if not text or self._has_id:
+            return text
+        self._has_id = True
+        return f"id: 0\n{text}"
 
     def end(self) -> str:
         """`done`, on which `sse-close` closes the connection: else the browser would connect, and ask, again."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
 from lmstream_sync.signatures import Prediction
-from lmstream_sync.streaming.event_json import MASKED, error_data
+from lmstream_sync.streaming.event_json import MASKED, error_data, message_of
 from lmstream_sync.web.formats.by_field import FieldFormat, Path, Run
 
 __all__ = ["DataFormat"]
@@ -54,7 +54,7 @@ class DataFormat(FieldFormat):
         if status.kind == "tool_end" and not self._calls.get(status.call_id):
             written += self._called(status)
             self._calls[status.call_id] = True
-            error = None if status.error is None else str(status.error) if expose else MASKED
+            error = None if status.error is None else message_of(status.error) if expose else MASKED
             written += self._tool_ended(status.call_id, status.outputs, error)
         return written
 

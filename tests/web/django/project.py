@@ -43,7 +43,7 @@ django.setup()
 from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, models, transaction  # noqa: E402
-from django.http import HttpRequest, HttpResponse, JsonResponse  # noqa: E402
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse  # noqa: E402
 from django.middleware.csrf import get_token  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.views.decorators.csrf import csrf_exempt  # noqa: E402
@@ -160,6 +160,12 @@ async def afailing(request: HttpRequest) -> Any:
     return failing(request)
 
 
+def absent(request: HttpRequest) -> Any:
+    """Raises what is answered 404, and holds a stream deeper than in a variable."""
+    held = [opened(request).text()]
+    raise Http404(f"nothing here but {held}")
+
+
 def wrapped(request: HttpRequest) -> Any:
     """Its content wrapped, as middleware does it."""
     response = stream_response(opened(request), **options(request))
@@ -259,6 +265,7 @@ urlpatterns = [
     path("dropped", dropped),
     path("failing", failing),
     path("afailing", afailing),
+    path("absent", absent),
     path("wrapped", wrapped),
     path("raising", raising),
     path("araising", araising),

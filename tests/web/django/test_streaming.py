@@ -173,12 +173,12 @@ def test_a_response_that_nobody_sends_stops_its_program(site: Site, model: Scrip
     assert (row["outcome"], row["on_loop"]) == ("left", False)
 
 
-@pytest.mark.parametrize("view", ["failing", "afailing"])
-def test_a_view_that_raises_leaves_nothing_open(site: Site, model: ScriptedServer, view: str) -> None:
+@pytest.mark.parametrize(("view", "status"), [("failing", 500), ("afailing", 500), ("absent", 404)])
+def test_a_view_that_raises_leaves_nothing_open(site: Site, model: ScriptedServer, view: str, status: int) -> None:
     model.replies = reply("word", stall_after=0)
     key = new_key()
     with site.get(view, key=key) as reading:
-        assert reading.status == 500
+        assert reading.status == status
     model.wait_until_idle()
     [row] = site.saved(key)
     assert (row["outcome"], row["on_loop"]) == ("left", False)

@@ -163,7 +163,7 @@ def test_the_name_of_an_htmx_event_is_one_word_and_none_with_a_meaning(field: st
         [MergedEvent(stream, lms.StreamResponse("p", field, "x", True)), lms.StreamResponse("p", field, "y", True)],
     )
     *events, done = server_sent(body)
-    assert done == ServerSent("", "done")
+    assert done == ServerSent("", "done", "0")
     for event in events:
         assert re.fullmatch(r"[\w.-]+", event.name)
         assert event.name not in ("message", "open", "error", "done", "failed", "status", "event")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -18,12 +19,19 @@ from .reading import ServerSent, htmx_texts, server_sent, written
 from .served import served
 
 
+def sent(body: str) -> list[ServerSent]:
+    """The events, each of which has the id of the first."""
+    events = server_sent(body)
+    assert len({event.id for event in events}) == 1
+    return [dataclasses.replace(event, id="") for event in events]
+
+
 def piece(field: str, text: str, last: bool = False) -> lms.StreamResponse:
     return lms.StreamResponse("p", field, text, last)
 
 
 def test_events_are_named_for_the_field_and_hold_escaped_html() -> None:
-    events = server_sent(written(HtmxFormat(), [piece("answer", '1 < 2 & "x"\n<script>\n\n\'', True)]))
+    events = sent(written(HtmxFormat(), [piece("answer", '1 < 2 & "x"\n<script>\n\n\'', True)]))
     assert events == [
         ServerSent("1 &lt; 2 &amp; &quot;x&quot;<br>&lt;script&gt;<br><br>&#x27;", "answer"),
         ServerSent("", "done"),
@@ -37,26 +45,26 @@ def test_a_line_end_in_two_pieces_is_one() -> None:
 
 def test_a_restart_empties_the_element() -> None:
     events = [piece("a", "no", True), piece("b", "no"), lms.StreamRestart("p"), piece("a", "yes", True)]
-    names = [event.name for event in server_sent(written(HtmxFormat(), events))]
+    names = [event.name for event in sent(written(HtmxFormat(), events))]
     assert names == ["a", "b", "a-restart", "b-restart", "a", "done"]
 
 
 def test_messages_own_events_and_failures_have_names() -> None:
     events = [lms.StatusMessage("<b>"), {"a": "<b>"}, piece("a", "x")]
     body = written(HtmxFormat(), events, ValueError("<b>"), expose_errors=True)
-    assert server_sent(body) == [
+    assert sent(body) == [
         ServerSent("&lt;b&gt;", "status"),
         ServerSent("{&quot;a&quot;:&quot;&lt;b&gt;&quot;}", "event"),
         ServerSent("x", "a"),
         ServerSent("&lt;b&gt;", "failed"),
         ServerSent("", "done"),
     ]
-    assert server_sent(written(HtmxFormat(), [], ValueError("x")))[0].data == "The answer could not be completed."
+    assert sent(written(HtmxFormat(), [], ValueError("x")))[0].data == "The answer could not be completed."
 
 
 @pytest.mark.parametrize("field", ["error", "open", "message", "done", "status", "failed", "event"])
 def test_a_field_with_the_name_of_something_else_has_another(field: str) -> None:
-    assert server_sent(written(HtmxFormat(), [piece(field, "x", True)]))[0] == ServerSent("x", f"field-{field}")
+    assert sent(written(HtmxFormat(), [piece(field, "x", True)]))[0] == ServerSent("x", f"field-{field}")
 
 
 def test_a_cache_hit_gives_the_whole_text(serve: Any) -> None:
