@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from typing import Any
 
 from ag_ui.core import Event
@@ -107,14 +107,27 @@ def test_ids_are_no_ids_of_ours_and_never_come_again() -> None:
     assert first[1]["messageId"] != second[1]["messageId"]
 
 
+def _without_halves(event: Any) -> Any:
+    """The event, its texts without halves of surrogate pairs."""
+
+    def mended(text: str) -> str:
+        return text.replace("\ud83d", "x").replace("\ude00", "x")
+
+    if isinstance(event, lms.StreamResponse):
+        return dataclasses.replace(event, chunk=mended(event.chunk))
+    if isinstance(event, lms.Prediction):
+        return lms.Prediction(**{name: mended(text) for name, text in event.items()})
+    return event
+
+
 def test_the_protocol_knows_every_event() -> None:
     @examples(80)
     @given(made_up=streams(), fails=st.booleans())
     def check(made_up: MadeUp, fails: bool) -> None:
-        body = written(AGUIFormat(), made_up.events, ValueError("x") if fails else None)
+        bodies.append(written(AGUIFormat(), made_up.events, ValueError("x") if fails else None))
         # Half a surrogate pair is a JSON string, but no pydantic one.
-        checked(json.loads(json.dumps(body).replace("\\\\ud83d", "x").replace("\\\\ude00", "x")))
-        bodies.append(body)
+        whole = [_without_halves(event) for event in made_up.events]
+        checked(written(AGUIFormat(), whole, ValueError("x") if fails else None))
 
     bodies: list[str] = []
     check()
