@@ -7,6 +7,7 @@ out, so cancelling a reader that waits loses none.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -15,7 +16,8 @@ from lmstream_sync.errors import LMStreamError
 from lmstream_sync.runtime.ending import CLOSE_SECONDS, Outcome
 from lmstream_sync.runtime.reading import NOTHING, Look
 from lmstream_sync.runtime.stream import EventStream
-from lmstream_sync.runtime.waiting import Expired, Wakeup, Watch
+from lmstream_sync.runtime.waiting import Expired, Watch
+from lmstream_sync.runtime.wakeups import Wakeup
 
 __all__ = ["AsyncEventStream"]
 
@@ -25,13 +27,15 @@ class AsyncEventStream:
 
     def __init__(self, stream: EventStream) -> None:
         self.stream = stream
+        self._wakeup: Wakeup | None = None
 
     def __aiter__(self) -> AsyncEventStream:
         return self
 
     async def __anext__(self) -> Any:
         """The next event; errors as `Stream.__next__` raises them, the end as `StopAsyncIteration`."""
-        return await self.next(None)
+        event = self.stream._at_hand()
+        return event if event is not NOTHING else await self.next(None)
 
     async def next(self, timeout: float | None) -> Any:
         """The next event, or `Expired` when none came within `timeout` seconds.
@@ -56,7 +60,11 @@ class AsyncEventStream:
         channel = stream._channel
         stream._begin_turn()  # kept over the wait: there is one waker, for one reader
         try:
-            woken = Wakeup()
+            woken = self._wakeup
+            if woken is None or woken.loop is not asyncio.get_running_loop():
+                woken = self._wakeup = Wakeup()
+            else:
+                woken.renew()
             channel.wake_with(woken.post)
             if channel.ready:
                 return

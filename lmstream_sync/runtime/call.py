@@ -5,7 +5,7 @@ and never to the reader; the reader refers to the call and never to the task; so
 be collected while the other lives.
 
 Who touches what: everything here belongs to the loop thread, but `stopping` (set by any
-thread, read by workers; `asked_to_stop` beside it), `done` (an event, set once on the loop), and what is written
+thread, read by workers; `asked_to_stop` beside it), `done` (set once, on the loop), and what is written
 before `done` is set or the channel ends and only read afterwards (`result`, `error`).
 
 A call ends in one of these ways, and each wakes the reader by ending the channel and then
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
@@ -29,6 +28,7 @@ from lmstream_sync.errors import Stopped, StreamCancelled, StreamError
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.channel import Channel, ChannelEnded
 from lmstream_sync.runtime.deadlines import CallClocks
+from lmstream_sync.runtime.flag import Flag
 from lmstream_sync.runtime.loop import LoopThread, loop_thread, on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.settings import settings
@@ -82,7 +82,7 @@ class Call:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.result: Any = None
-        self.done = threading.Event()
+        self.done = Flag()
         self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
         self.busy_with: dict[object, str] = {}
         #: Whether its reader left it to itself; written by whoever detaches.
@@ -93,9 +93,10 @@ class Call:
         self._task: asyncio.Task[None] | None = None
         self._ok = False
         self._finished = False
-        self._sub_tasks: set[asyncio.Task[Any]] = set()
-        self._children: weakref.WeakSet[Call] = weakref.WeakSet()
-        self._when_done: list[Callable[[], None]] = []
+        # Made when there is something to hold: most calls need none of them.
+        self._sub_tasks: set[asyncio.Task[Any]] | None = None
+        self._children: weakref.WeakSet[Call] | None = None
+        self._when_done: list[Callable[[], None]] | None = None
 
     # From the caller's thread.
 
@@ -141,6 +142,8 @@ class Call:
         """Have a function called on the loop when the task is done, or at once if it is."""
         if self._finished:
             fn()
+        elif self._when_done is None:
+            self._when_done = [fn]
         else:
             self._when_done.append(fn)
 
@@ -148,7 +151,7 @@ class Call:
 
     def _start(self) -> None:
         if self.parent is not None:
-            self.parent._children.add(self)
+            self.parent._adopt(self)
             if self.parent.stopping or (self.parent._finished and not self.parent._ok):
                 self.stop("left")
         if self.stopping:
@@ -206,9 +209,12 @@ class Call:
             self._stop_children()
         if self.channel is not None:
             self.channel.end()
+        self._tell_done()
+
+    def _tell_done(self) -> None:
         self.done.set()
-        callbacks, self._when_done = self._when_done, []
-        for fn in callbacks:
+        callbacks, self._when_done = self._when_done, None
+        for fn in callbacks or ():
             fn()
 
     @property
@@ -253,16 +259,13 @@ class Call:
         if self.channel is None:
             # A plain call has no reader to tell but the one who waits for `done`; a worker
             # that cannot be interrupted must not hold him.
-            self.done.set()
-            callbacks, self._when_done = self._when_done, []
-            for fn in callbacks:
-                fn()
+            self._tell_done()
 
     def _cancel_all(self) -> None:
         if self._finished:
             return
         self._stop_children()
-        for sub_task in list(self._sub_tasks):
+        for sub_task in list(self._sub_tasks or ()):
             sub_task.cancel()
         if self._task is not None:
             self._task.cancel()
@@ -271,18 +274,25 @@ class Call:
 
     def _stop_children(self) -> None:
         # Whatever ended this call: the streams that its program reads have lost their reader.
-        for child in list(self._children):
+        for child in self.children:
             child.stop("left")
+
+    def _adopt(self, child: Call) -> None:
+        if self._children is None:
+            self._children = weakref.WeakSet()
+        self._children.add(child)
 
     @property
     def children(self) -> list[Call]:
         """The calls made inside this one that still run."""
-        return list(self._children)
+        return list(self._children or ())
 
     def run_sub_task(self, coroutine: Awaitable[Any], ended: Callable[[asyncio.Task[Any]], None]) -> asyncio.Task[Any]:
         """Run what a worker of this call asked for; it is stopped with the call."""
         task = asyncio.ensure_future(coroutine)
         assert isinstance(task, asyncio.Task)
+        if self._sub_tasks is None:
+            self._sub_tasks = set()
         self._sub_tasks.add(task)
         task.add_done_callback(self._sub_tasks.discard)
         task.add_done_callback(ended)

@@ -38,6 +38,9 @@ class OpenCall(ABC):
         call: the call, not started yet.
     """
 
+    #: The `on_end` functions; made by the first of them.
+    _when_ended: list[Callable[[Any], object]] | None = None
+
     def __init__(self, call: Call) -> None:
         assert call.channel is not None
         self._call = call
@@ -48,7 +51,6 @@ class OpenCall(ABC):
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._trace: Any = None
-        self._when_ended: list[Callable[[Any], object]] = []
         self._ends_through: Callable[[Callable[[], None]], object] | None = None
 
     @abstractmethod
@@ -158,7 +160,8 @@ class OpenCall(ABC):
         either, in a worker, with a stream over the same call. What it raises is logged.
         A function that refers to the stream itself keeps it alive: use its argument.
         """
-        self._when_ended.append(fn)
+        functions: list[Callable[[Any], object]] = vars(self).setdefault("_when_ended", [])  # in any thread
+        functions.append(fn)
         if self._ended:
             self._tell_end()
 

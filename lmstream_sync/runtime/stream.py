@@ -17,7 +17,8 @@ from lmstream_sync.runtime.call import Call, current_call
 from lmstream_sync.runtime.detached import run_unattended
 from lmstream_sync.runtime.reading import NOTHING, Look, Reader
 from lmstream_sync.runtime.threads import in_user_hooks
-from lmstream_sync.runtime.waiting import SLICE, Expired, Wakeup, check_process
+from lmstream_sync.runtime.waiting import SLICE, Expired, check_process
+from lmstream_sync.runtime.wakeups import Wakeup
 
 __all__ = ["EventStream"]
 
@@ -54,18 +55,20 @@ class EventStream(Reader):
             StreamTimeout, LoopDied, StreamForked: see `errors`.
             BaseException: the program's own error, once, after all events before it.
         """
+        event = self._at_hand()
+        return event if event is not NOTHING else self._next(None)
+
+    def _at_hand(self) -> Any:
+        """The short way to an event that is here already; `NOTHING` where there is none, or something to look at."""
         batch = self._batch
         if batch and not self._closing and not self._long_way and self._turn.acquire(False):
-            # Events that are here already go the short way.
             try:
                 if batch and self._read_by is None and not self._closing and current_call.get() is None:
                     self._channel.read_at = time.monotonic()
-                    event = self._hand_out(batch.popleft())
-                    if event is not NOTHING:
-                        return event
+                    return self._hand_out(batch.popleft())
             finally:
                 self._turn.release()
-        return self._next(None)
+        return NOTHING
 
     def _next(self, until: float | None) -> Any:
         self._begin_turn()
@@ -224,9 +227,10 @@ class EventStream(Reader):
             await asyncio.sleep(_LOOK)
         woken = Wakeup()
         channel = self._channel
+        channel.wake_with(woken.post)
         try:
             while True:
-                channel.wake_with(woken.post)
+                woken.renew()
                 came = self._fill_now() if not self._batch else True
                 while self._batch:
                     channel.read_at = time.monotonic()
@@ -235,7 +239,6 @@ class EventStream(Reader):
                     break
                 if not came:
                     await woken.wait(SLICE)
-                    woken = Wakeup()
                 else:
                     await asyncio.sleep(0)
         finally:

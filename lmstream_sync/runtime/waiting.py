@@ -6,17 +6,15 @@ the one who waits looks himself.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
-from contextlib import suppress
 
 from lmstream_sync.errors import LoopDied, StreamError, StreamForked, StreamTimeout
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["SLICE", "Expired", "Wakeup", "Watch", "check_process", "forbid_on_loop"]
+__all__ = ["SLICE", "Expired", "Watch", "check_process", "forbid_on_loop"]
 
 #: Seconds of one slice.
 SLICE = 1.0
@@ -90,27 +88,3 @@ class Watch:
         if not threading.main_thread().is_alive() and time.monotonic() - self._since >= EXIT_PATIENCE:
             call.request_stop("left")
             raise StreamTimeout("the interpreter is exiting and nothing came any more", which="exit")
-
-
-class Wakeup:
-    """A wait on the running loop that any thread may end."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._came: asyncio.Future[bool] = self._loop.create_future()
-
-    def post(self) -> None:
-        with suppress(RuntimeError):  # the reader's loop was closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._set, True)
-
-    async def wait(self, seconds: float) -> bool:
-        """Whether it was ended before the time was up."""
-        timer = self._loop.call_later(seconds, self._set, False)
-        try:
-            return await self._came
-        finally:
-            timer.cancel()
-
-    def _set(self, came: bool) -> None:
-        if not self._came.done():
-            self._came.set_result(came)

@@ -112,7 +112,7 @@ class _Merged(Stream):
         call.takes_events = False
         call.when_done(lambda: stop_all(calls, "left"))  # also where its task never took a step
         super().__init__(call)
-        self._when_ended.append(_leave_members)
+        self._when_ended = [_leave_members]
         for place, each in enumerate(self._members):
             each._read_by = weakref.ref(self)
             self._batch.extend((place, item) for item in each._batch)  # taken by its reader, not yet handed out

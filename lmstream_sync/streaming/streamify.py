@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, overload
 
 from lmstream_sync.callbacks import stream_callbacks
@@ -184,30 +184,30 @@ class _Plan:
         """Call the program; what can be known to be wrong is raised here, before a task starts."""
         check_call(self._program, args, kwargs)
         tally = UsageTally()
-
-        async def run(call: Call) -> Any:
-            observer = CallObserver(call, self._bound, self._names(), everything=self._everything)
-            raw = not (self._bound or self._everything or self._listened)
-            current_observer.set(observer)
-            direct_tap.set((lambda _: RawTap(call)) if raw else None)
-            current_tally.set((*current_tally.get(), tally))
-            stream_callbacks.set((StatusSender(self._provider, call),) if self._provider is not False else ())
-            value = await self._run(call, args, kwargs)
-            await call.flush()
-            if isinstance(value, Prediction):
-                if include_final or raw or observer.hit_cache or not observer.caught:
-                    await call.put((value,))
-            elif value is not None:
-                await call.put((value,))
-            return value
-
-        call = Call(run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
+        opened = _Opened(self, args, kwargs, include_final, tally)
+        call = Call(opened.run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
         return Stream(call, self._listened, self._readable or self._string_fields(), tally, self._granularities)
 
-    def _names(self) -> dict[int, str]:
-        if not isinstance(self._program, Module):
-            return {}
-        return {id(predictor): name for name, predictor in self._program.named_predictors()}
+    @property
+    def raw(self) -> bool:
+        """Whether the chunks are shown as the model gave them."""
+        return not (self._bound or self._everything or self._listened)
+
+    def observer(self, call: Call) -> CallObserver:
+        """What sees the program's predictors during one call."""
+        # The names of predictors are looked up anew: what a program is made of may change.
+        named = isinstance(self._program, Module) and (self._everything or not self._bound)
+        names = {id(each): name for name, each in self._program.named_predictors()} if named else {}
+        return CallObserver(call, self._bound, names, everything=self._everything)
+
+    def status_sender(self, call: Call) -> tuple[StatusSender, ...]:
+        """What sends the status messages of one call, if any are wanted."""
+        return (StatusSender(self._provider, call),) if self._provider is not False else ()
+
+    def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+        """Run the program, on the loop."""
+        running: Awaitable[Any] = self._run(call, args, kwargs)
+        return running
 
     def _string_fields(self) -> tuple[FieldKey, ...]:
         """The string output fields, for `Stream.text` without listeners."""
@@ -219,3 +219,35 @@ class _Plan:
             for field in predictor.signature.output_fields.values()
             if field.annotation is str
         )
+
+
+class _Opened:
+    """One call of a streamified program. (A function inside `open` would be eight objects for it.)"""
+
+    __slots__ = ("_args", "_include_final", "_kwargs", "_plan", "_tally")
+
+    def __init__(
+        self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any], include_final: bool, tally: UsageTally
+    ) -> None:
+        self._plan = plan
+        self._args = args
+        self._kwargs = kwargs
+        self._include_final = include_final
+        self._tally = tally
+
+    async def run(self, call: Call) -> Any:
+        """On the loop, in a context of the call's own."""
+        plan = self._plan
+        observer, raw = plan.observer(call), plan.raw
+        current_observer.set(observer)
+        direct_tap.set((lambda _: RawTap(call)) if raw else None)
+        current_tally.set((*current_tally.get(), self._tally))
+        stream_callbacks.set(plan.status_sender(call))
+        value = await plan.run(call, self._args, self._kwargs)
+        await call.flush()
+        if isinstance(value, Prediction):
+            if self._include_final or raw or observer.hit_cache or not observer.caught:
+                await call.put((value,))
+        elif value is not None:
+            await call.put((value,))
+        return value

@@ -1,0 +1,108 @@
+"""`Wakeup`: a wait on an asyncio loop, of whatever thread, that any other thread may end.
+
+Each reader's loop has one bell, which all waits on it share: those that are ended while the
+loop has not come round yet are told together, by one write to its wake-up pipe, and one timer
+serves as the slice of all of them.
+
+Who touches what: `_rung` is extended by any thread and emptied on the reader's loop; `_called` is
+set by who rings and unset on the loop before it empties `_rung`, so that whoever comes second of
+the two sees the other; `_waiting` and `_tick` belong to the reader's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from contextlib import suppress
+
+from lmstream_sync.runtime.waiting import SLICE
+
+__all__ = ["Wakeup"]
+
+
+class Wakeup:
+    """A wait on the running loop that any thread may end; one waits on it at a time."""
+
+    __slots__ = ("_bell", "_came", "_posted", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._bell = _bell_of(self.loop)
+        self.renew()
+
+    def renew(self) -> None:
+        """Make ready for a wait: what is posted from here on ends it."""
+        self._posted = False
+        self._came: asyncio.Future[bool] = self.loop.create_future()
+
+    def post(self) -> None:
+        """End the wait; from any thread."""
+        if not self._posted:
+            self._posted = True
+            self._bell.ring(self)
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether it was ended before the time was up, which may be earlier than `SLICE` seconds."""
+        if seconds < SLICE:
+            timer = self.loop.call_later(seconds, self.settle, False)
+            try:
+                return await self._came
+            finally:
+                timer.cancel()
+        self._bell.enter(self)
+        try:
+            return await self._came
+        finally:
+            self._bell.leave(self)
+
+    def settle(self, came: bool) -> None:
+        """On the loop: end the wait."""
+        if not self._came.done():
+            self._came.set_result(came)
+
+
+class _Bell:
+    """Tells the waits of one loop that something came for them."""
+
+    def __init__(self) -> None:
+        self._rung: deque[Wakeup] = deque()
+        self._called = False
+        self._waiting: set[Wakeup] = set()
+        self._tick: asyncio.TimerHandle | None = None
+
+    def ring(self, wakeup: Wakeup) -> None:
+        self._rung.append(wakeup)
+        if not self._called:
+            self._called = True
+            with suppress(RuntimeError):  # the reader's loop was closed: nobody waits any more
+                wakeup.loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._called = False
+        rung = self._rung
+        for _ in range(len(rung)):
+            rung.popleft().settle(True)
+
+    def enter(self, wakeup: Wakeup) -> None:
+        self._waiting.add(wakeup)
+        if self._tick is None:
+            self._tick = wakeup.loop.call_later(SLICE, self._slice_over)
+
+    def leave(self, wakeup: Wakeup) -> None:
+        self._waiting.discard(wakeup)
+
+    def _slice_over(self) -> None:
+        self._tick = None
+        for each in tuple(self._waiting):
+            each.settle(False)
+
+
+_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = weakref.WeakKeyDictionary()
+
+
+def _bell_of(loop: asyncio.AbstractEventLoop) -> _Bell:
+    bell = _bells.get(loop)
+    if bell is None:
+        bell = _bells[loop] = _Bell()
+    return bell
