@@ -1,14 +1,13 @@
 """How the reader's side of a call ends: by `close()`, at the end, or with the last reference.
 
 Who touches what: `_closing` is set by any thread and read by the reader; how the stream
-ended is decided once, under `_end_token`, by the reader, by whoever closes, or, once nobody
-refers to the stream any more, by a worker.
+ended is decided once, by whoever first sets `_decided_by`: the reader, whoever closes, or, once
+nobody refers to the stream any more, a worker.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
@@ -45,7 +44,6 @@ class OpenCall(ABC):
         assert call.channel is not None
         self._call = call
         self._channel: Channel = call.channel
-        self._end_token = threading.Lock()
         self._closing = False
         self._ended = False
         self._outcome: Outcome | None = None
@@ -115,7 +113,8 @@ class OpenCall(ABC):
 
     def _conclude(self, outcome: Outcome, error: BaseException | None) -> None:
         """Settle how the stream ended; the first to come decides. Then run the `on_end` functions."""
-        if not self._end_token.acquire(False):
+        mine = object()
+        if vars(self).setdefault("_decided_by", mine) is not mine:  # one step, whatever thread
             return
         self._outcome = outcome
         if error is not None:

@@ -7,7 +7,7 @@ gives is built from lists that only grow, or are replaced whole.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Union
 
 from lmstream_sync.events import StreamResponse, StreamRestart
@@ -40,15 +40,18 @@ class TextAccounts:
         listened: the fields that are known from the start; they show as `""` until then.
     """
 
-    def __init__(self, listened: Iterable[FieldKey]) -> None:
-        self.listened = tuple(dict.fromkeys(listened))
-        self._texts: dict[FieldKey, _Text] = {key: _Text() for key in self.listened}
-        self._hearing: list[deque[Heard]] = []
+    #: The queues of those who hear what is handed out; made for the first of them.
+    _hearing: list[deque[Heard]] | None = None
+
+    def __init__(self, listened: tuple[FieldKey, ...]) -> None:
+        self._texts: dict[FieldKey, _Text] = {key: _Text() for key in listened}
+        self.listened = listened if len(self._texts) == len(listened) else tuple(self._texts)
 
     def hear(self) -> deque[Heard]:
         """A queue that from now on gets each response, portion and restart that is handed out."""
         heard: deque[Heard] = deque()
-        self._hearing.append(heard)
+        hearing: list[deque[Heard]] = vars(self).setdefault("_hearing", [])  # in any thread
+        hearing.append(heard)
         return heard
 
     def add(self, response: StreamResponse) -> None:
@@ -60,7 +63,7 @@ class TextAccounts:
         text.pieces.append(response.chunk)
         if response.is_last_chunk:
             text.closed = True
-        if self._hearing:
+        if self._hearing is not None:
             for heard in self._hearing:
                 heard.append(response)
 
@@ -72,7 +75,7 @@ class TextAccounts:
             text = self._texts[key] = _Text()
         text.pieces.append(portion.text)
         text.closed = portion.closes
-        for heard in self._hearing:
+        for heard in self._hearing or ():
             heard.append(portion)
 
     def restart(self, restart: StreamRestart) -> None:
@@ -80,7 +83,7 @@ class TextAccounts:
         for key in list(self._texts):
             if key[0] == restart.predict_name and restart.signature_field_name in (None, key[1]):
                 self._texts[key] = _Text()
-        for heard in self._hearing:
+        for heard in self._hearing or ():
             heard.append(restart)
 
     def partial(self, whole: Callable[[str], str | None]) -> dict[str, str]:

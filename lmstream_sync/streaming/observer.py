@@ -6,7 +6,6 @@ One `CallObserver` a call. `begin` may come from any thread of the program; `saw
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,12 +14,17 @@ from lmstream_sync.events import StreamResponse, StreamRestart
 from lmstream_sync.lm.engine import Delta, Reply
 from lmstream_sync.program.observing import RunObserver
 from lmstream_sync.runtime.call import Call
+from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.signatures import SignatureMeta
 from lmstream_sync.streaming.listener import Bound
 from lmstream_sync.streaming.partial_field import PartialField, partial_field
 from lmstream_sync.streaming.portion import Sent
 
 __all__ = ["CallObserver", "Carried", "RawTap"]
+
+# Held while it is decided which listeners see a run: all of them that see one run of a predictor
+# only see the same. One for all calls, as it is held for a moment.
+_deciding = ForkSafeLock()
 
 
 class Carried:
@@ -52,14 +56,11 @@ class CallObserver:
         self._names = names
         self._everything = everything
         self._raw = not bound and not everything
-        # Held while it is decided which listeners see a run: all of them that see one run of
-        # a predictor only see the same.
-        self._deciding = threading.Lock()
         self._matched: dict[Bound, Any] = {}
         #: id → predictor, of those that had their first run; kept, so that no other gets the id.
         self._begun: dict[int, Any] = {}
         # The predictors met at run time, kept for the same reason.
-        self._met: list[Any] = []
+        self._met: dict[int, Any] = {}
         self.caught = False
         self.hit_cache = False
 
@@ -88,12 +89,12 @@ class CallObserver:
 
     def not_begun(self, predictor: Any) -> None:
         """The first run of a predictor failed with nothing shown: the next is its first."""
-        with self._deciding:
+        with _deciding:
             self._begun.pop(id(predictor), None)
 
     def _listeners(self, predictor: Any, fields: Mapping[str, Any]) -> list[Bound]:
         """Those that see this run."""
-        with self._deciding:
+        with _deciding:
             concerned = [each for each in self._bound if each.field in fields and self._means(each, predictor)]
             first = id(predictor) not in self._begun
             if any(not each.allow_reuse for each in concerned):
@@ -103,9 +104,10 @@ class CallObserver:
     def _everything_of(self, predictor: Any, output_fields: Iterable[str]) -> dict[str, str]:
         name = self._names.get(id(predictor))
         if name is None:
-            self._met.append(predictor)
-            number = sum(1 for known in self._names.values() if known == "self" or known.startswith("self["))
-            name = self._names.setdefault(id(predictor), f"self[{number}]" if number else "self")
+            with _deciding:
+                self._met[id(predictor)] = predictor
+                number = sum(1 for known in self._names.values() if known == "self" or known.startswith("self["))
+                name = self._names.setdefault(id(predictor), f"self[{number}]" if number else "self")
         return dict.fromkeys(output_fields, name)
 
     def _means(self, bound: Bound, predictor: Any) -> bool:
