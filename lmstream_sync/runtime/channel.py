@@ -43,6 +43,18 @@ class _LetGo:
         pass
 
 
+class _Face:
+    """One of a janus queue's two faces, made when it is asked for: kept by the queue, it would make a cycle with it."""
+
+    _kind: Any = None
+
+    def __get__(self, queue: Any, cls: Any = None) -> Any:
+        return self._kind(queue)
+
+    def __set__(self, queue: Any, made: Any) -> None:
+        self._kind = type(made)
+
+
 class _BatchQueue(janus.Queue[Any]):
     """A janus queue whose items are put and taken by the batch, and counted one by one.
 
@@ -53,6 +65,8 @@ class _BatchQueue(janus.Queue[Any]):
 
     _sync_not_full = _sync_tasks_done = _LetGo()
     _async_not_empty = _async_not_full = _async_tasks_done = _LetGo()
+    _sync_queue = _Face()
+    _async_queue = _Face()
 
     #: How many events ever moved up; changed under the queue's lock.
     arrived = 0
@@ -101,6 +115,8 @@ class Channel:
         self.queue_size = queue_size
         self._pending: deque[Any] = deque()
         self._queue = _BatchQueue((queue_size + 1) // 2, self._pending)
+        self._takes: janus.SyncQueue[Any] = self._queue.sync_q
+        self._puts: janus.AsyncQueue[Any] = self._queue.async_q
         self._drained: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Callable[[], None] | None = None
@@ -161,7 +177,7 @@ class Channel:
     def _push(self) -> bool:
         if self._pending:
             try:
-                self._queue.async_q.put_nowait(self._pending)
+                self._puts.put_nowait(self._pending)
             except janus.AsyncQueueFull:
                 return False
             except janus.AsyncQueueShutDown:
@@ -191,7 +207,7 @@ class Channel:
         """
         arrived = self._queue.arrived
         try:
-            taken: list[Any] = self._queue.sync_q.get(timeout=seconds)
+            taken: list[Any] = self._takes.get(timeout=seconds)
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
@@ -208,7 +224,7 @@ class Channel:
         self._queue.most = most
         arrived = self._queue.arrived
         try:
-            taken: list[Any] = self._queue.sync_q.get_nowait()
+            taken: list[Any] = self._takes.get_nowait()
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
@@ -238,7 +254,7 @@ class Channel:
     @property
     def waiting(self) -> int:
         """How many events there are to take; looks without a lock, for a signal handler's `close()`."""
-        return self._queue.async_q.qsize()
+        return self._puts.qsize()
 
     @property
     def ready(self) -> bool:

@@ -23,7 +23,7 @@ from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
 from lmstream_sync.streaming.running import Runner, runner_of, streamified
-from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender
+from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, status_sender
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
@@ -202,7 +202,7 @@ class _Plan:
 
     def status_sender(self, call: Call) -> tuple[StatusSender, ...]:
         """What sends the status messages of one call, if any are wanted."""
-        return (StatusSender(self._provider, call),) if self._provider is not False else ()
+        return (status_sender(self._provider, call),) if self._provider is not False else ()
 
     def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         """Run the program, on the loop."""
