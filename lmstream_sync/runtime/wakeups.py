@@ -6,7 +6,8 @@ serves as the slice of all of them.
 
 Who touches what: `_rung` is extended by any thread and emptied on the reader's loop; `_called` is
 set by who rings and unset on the loop before it empties `_rung`, so that whoever comes second of
-the two sees the other; `_waiting` and `_tick` belong to the reader's loop.
+the two sees the other; `_waiting` and `_ticking` belong to the reader's loop. A bell refers to
+its loop only through waits that are not over.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class _Bell:
         self._rung: deque[Wakeup] = deque()
         self._called = False
         self._waiting: set[Wakeup] = set()
-        self._tick: asyncio.TimerHandle | None = None
+        self._ticking = False
 
     def ring(self, wakeup: Wakeup) -> None:
         self._rung.append(wakeup)
@@ -86,14 +87,15 @@ class _Bell:
 
     def enter(self, wakeup: Wakeup) -> None:
         self._waiting.add(wakeup)
-        if self._tick is None:
-            self._tick = wakeup.loop.call_later(SLICE, self._slice_over)
+        if not self._ticking:
+            self._ticking = True
+            wakeup.loop.call_later(SLICE, self._slice_over)
 
     def leave(self, wakeup: Wakeup) -> None:
         self._waiting.discard(wakeup)
 
     def _slice_over(self) -> None:
-        self._tick = None
+        self._ticking = False
         for each in tuple(self._waiting):
             each.settle(False)
 
@@ -104,5 +106,8 @@ _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = weakref.We
 def _bell_of(loop: asyncio.AbstractEventLoop) -> _Bell:
     bell = _bells.get(loop)
     if bell is None:
+        for each in list(_bells):  # what was posted between a loop's last turn and its end keeps it
+            if each.is_closed():
+                _bells.pop(each, None)
         bell = _bells[loop] = _Bell()
     return bell
