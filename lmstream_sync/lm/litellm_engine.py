@@ -196,8 +196,10 @@ class LitellmEngine:
             failure = self._translated(error, request, begun=reader.begun, wire=wire)
         finally:
             wire.hang_up()
-            await _close(response)
-            reader.let_go()
+            try:
+                await _close(response)
+            finally:
+                reader.let_go()
         if failure is not None:
             try:
                 raise failure

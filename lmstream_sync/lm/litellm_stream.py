@@ -187,7 +187,11 @@ class StreamReader:
         return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
 
     def let_go(self) -> None:
-        """Take out of litellm's wrapper what refers back to it: reference counts shall free it."""
+        """Take out of litellm's wrapper and of what lies beneath what refers back to them.
+
+        Reference counts shall free them.
+        """
+        self._wire.let_go()
         if self._is_wrapper:
             for name in ("_finalize_completed_stream", "_log_stream_failure_and_raise"):
                 vars(self._response).pop(name, None)

@@ -220,8 +220,22 @@ class Wire:
         if self._socket is not None:
             with suppress(Exception):
                 self._socket.close()
-        if self._response is not None:
-            vars(self._response).pop("aiter_bytes", None)  # it refers back to the response
+
+    def let_go(self) -> None:
+        """Take out of the response, when it is over, what refers back to it: reference counts shall free it.
+
+        Else it waits for the collector's next look at the oldest objects, of which litellm's
+        import makes so many that tens of thousands of streams pass before that.
+        """
+        response = self._response
+        if response is None:
+            return
+        vars(response).pop("aiter_bytes", None)
+        # httpx binds the stream to its response, only to note at the end how long it took.
+        bound = vars(response).get("stream")
+        over = getattr(response, "is_closed", False) or getattr(self._socket, "closed", False)
+        if over and getattr(bound, "_response", None) is response and hasattr(bound, "_stream"):
+            vars(response)["stream"] = bound._stream
 
 
 def _inwards(outermost: Any) -> Iterator[Any]:
