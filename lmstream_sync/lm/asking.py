@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lmstream_sync.errors import LMStreamError
@@ -33,7 +33,7 @@ class Asked:
     """A request, and what the LM knows of it besides what is sent.
 
     Attributes:
-        request: what is sent.
+        request: what is sent; made for this call alone.
         prompt: what the caller was given instead of messages.
         key: where the cache in memory keeps the reply; `None`: it does not.
         retries: how many attempts more than one.
@@ -58,19 +58,21 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
         LMError, StreamTimeout: without frames or causes of other libraries.
         Exception: what the tap raised, as it is.
     """
-    raw = bool(tap is not None and getattr(tap, "wants_raw", False))
-    await engine.prepare(raw=raw)
+    request = asked.request
+    request.raw = bool(tap is not None and getattr(tap, "wants_raw", False))
+    await engine.prepare(raw=request.raw)
     failure: LMStreamError
     try:
         async with request_clock(asked.timeout) as clock:
-            request = replace(asked.request, connect=clock.timeout.connect, raw=raw)
+            request.connect = clock.timeout.connect
             attempt = _Attempt(engine, request, tap, clock)
-            reply = await retrying(
-                attempt.run,
-                retries=asked.retries,
-                may_retry=lambda: not attempt.begun,
-                remaining=clock.remaining,
-            )
+            failed: list[Exception] = []
+            try:
+                reply = await attempt.run()
+            except Exception as error:
+                failed.append(error)
+            if failed:
+                reply = await retrying(attempt.run, failed, asked.retries, attempt.may_run_again, clock.remaining)
             _warn_if_short(reply)
             return reply
     except LMStreamError as error:
@@ -91,42 +93,46 @@ def _warn_if_short(reply: Reply) -> None:
 class _Attempt:
     """Sends a request once each time it is run."""
 
+    __slots__ = ("_begun", "_clock", "_engine", "_request", "_tap")
+
     def __init__(self, engine: Engine, request: LMRequest, tap: Tap | None, clock: RequestClock) -> None:
         self._engine = engine
         self._request = request
         self._tap = tap
         self._clock = clock
-        #: Whether a token has come: from then on nothing is tried again.
-        self.begun = False
+        # Whether a token has come: from then on nothing is tried again.
+        self._begun = False
+
+    def may_run_again(self) -> bool:
+        """Whether another attempt would repeat nothing that was shown."""
+        return not self._begun
 
     async def run(self) -> Reply:
-        self._clock.sent()
-        if self._tap is None:
-            reply = await self._engine.complete(self._request)
-            if not reply.usage:
-                reply.usage = estimated_usage(self._request.messages, sum(len(choice.text) for choice in reply.choices))
-            record_usage(self._request.model, reply.usage, reply.price)
-            return reply
-        return await self._streamed(self._tap)
-
-    async def _streamed(self, tap: Tap) -> Reply:
+        """One attempt, from its request to its whole reply."""
+        tap, clock = self._tap, self._clock
+        clock.sent()
+        if tap is None:
+            return await self._whole()
         assembly = Assembly()
-        early: list[Delta] = []  # pieces before the first token, which an attempt anew would repeat
+        early: list[Delta] | None = None  # pieces before the first token, which an attempt anew would repeat
         over = False
         try:
             pieces = self._engine.stream(self._request)
             try:
                 async for deltas in pieces:
-                    self._clock.touch()
+                    clock.touch()
                     assembly.add(deltas)
-                    if not self.begun:
-                        early += deltas
+                    if not self._begun:
                         if not any(map(carries_token, deltas)):
+                            early = [] if early is None else early
+                            early += deltas
                             continue
-                        self.begun = True
-                        self._clock.arrived()
-                        deltas, early = early, []
+                        self._begun = True
+                        clock.arrived()
+                        if early:
+                            deltas, early = early + deltas, None
                     await tap.feed(deltas)
+                    del deltas  # what was read is not kept while the next is waited for
             finally:
                 close = getattr(pieces, "aclose", None)
                 if close is not None:
@@ -136,14 +142,21 @@ class _Attempt:
             over = True
         finally:
             reply = assembly.reply(self._request.model)
-            if self.begun or over:
+            if self._begun or over:
                 # Also for a reply that was left: its tokens were paid.
-                self._account(reply, assembly.characters)
+                self._account(reply, assembly)
         await tap.end(reply)
         return reply
 
-    def _account(self, reply: Reply, characters: int) -> None:
+    async def _whole(self) -> Reply:
+        reply = await self._engine.complete(self._request)
         if not reply.usage:
-            reply.usage = estimated_usage(self._request.messages, characters)
+            reply.usage = estimated_usage(self._request.messages, sum(len(choice.text) for choice in reply.choices))
+        record_usage(self._request.model, reply.usage, reply.price)
+        return reply
+
+    def _account(self, reply: Reply, assembly: Assembly) -> None:
+        if not reply.usage:
+            reply.usage = estimated_usage(self._request.messages, assembly.characters)
         reply.price = self._engine.price(reply.model, reply.usage)
         record_usage(reply.model, reply.usage, reply.price)

@@ -24,21 +24,42 @@ def carries_token(delta: Delta) -> bool:
 
 
 class _Parts:
-    """One choice in the making."""
+    """One choice in the making. Most have a text alone: the rest is made when it comes."""
 
     __slots__ = ("calls", "content", "finish_reason", "provider_fields", "reasoning", "refusal")
 
     def __init__(self) -> None:
         self.content: list[str] = []
-        self.reasoning: list[str] = []
-        self.refusal: list[str] = []
+        self.reasoning: list[str] | None = None
+        self.refusal: list[str] | None = None
         self.finish_reason: str | None = None
         self.calls: dict[Any, dict[str, Any]] = {}
         self.provider_fields: dict[str, Any] = {}
 
+    def add(self, delta: Delta) -> None:
+        """All that a piece has."""
+        if delta.content:
+            self.content.append(delta.content)
+        if delta.reasoning:
+            if self.reasoning is None:
+                self.reasoning = []
+            self.reasoning.append(delta.reasoning)
+        if delta.refusal:
+            if self.refusal is None:
+                self.refusal = []
+            self.refusal.append(delta.refusal)
+        if delta.finish_reason:
+            self.finish_reason = delta.finish_reason
+        for fragment in delta.tool_calls:
+            _add_call(self.calls, fragment)
+        if delta.provider_fields:
+            _add_fields(self.provider_fields, delta.provider_fields)
+
 
 class Assembly:
-    """Fed every delta of one reply, gives the whole."""
+    """Fed every delta of one reply, gives the whole. Keeps what the deltas hold, and not them."""
+
+    __slots__ = ("_choices", "usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Parts] = {}
@@ -46,33 +67,37 @@ class Assembly:
 
     def add(self, deltas: Sequence[Delta]) -> None:
         """More pieces came."""
+        choices = self._choices
         for delta in deltas:
+            parts = choices.get(delta.index)
+            if (  # text and nothing else: nearly all of them
+                parts is not None
+                and delta.reasoning is None
+                and delta.finish_reason is None
+                and not delta.tool_calls
+                and delta.usage is None
+                and delta.refusal is None
+                and delta.provider_fields is None
+            ):
+                if delta.content:
+                    parts.content.append(delta.content)
+                continue
             if delta.usage:
                 self.usage = delta.usage
-            if not (carries_token(delta) or delta.provider_fields):
-                continue
-            parts = self._choices.get(delta.index)
-            if parts is None:
-                parts = self._choices[delta.index] = _Parts()
-            if delta.content:
-                parts.content.append(delta.content)
-            if delta.reasoning:
-                parts.reasoning.append(delta.reasoning)
-            if delta.refusal:
-                parts.refusal.append(delta.refusal)
-            if delta.finish_reason:
-                parts.finish_reason = delta.finish_reason
-            for fragment in delta.tool_calls:
-                _add_call(parts.calls, fragment)
-            if delta.provider_fields:
-                _add_fields(parts.provider_fields, delta.provider_fields)
+            if carries_token(delta) or delta.provider_fields:
+                if parts is None:
+                    parts = choices[delta.index] = _Parts()
+                parts.add(delta)
 
     @property
     def characters(self) -> int:
         """How long the reply is so far."""
         return sum(
-            len(piece) for parts in self._choices.values() for piece in (*parts.content, *parts.reasoning)
-        ) + sum(len(call["function"]["arguments"]) for parts in self._choices.values() for call in parts.calls.values())
+            sum(map(len, parts.content))
+            + sum(map(len, parts.reasoning or ()))
+            + sum(len(call["function"]["arguments"]) for call in parts.calls.values())
+            for parts in self._choices.values()
+        )
 
     def reply(self, model: str) -> Reply:
         """The reply as far as it came; without any piece, one empty choice."""

@@ -26,7 +26,7 @@ class StreamedBody:
     def __init__(self) -> None:
         self._decoder = SSEDecoder()
         self._is_events: bool | None = None  # not yet known
-        self._kept: list[bytes] = []
+        self._kept: list[bytes] | None = None
         self._size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
@@ -46,11 +46,16 @@ class StreamedBody:
         return events
 
     def _begin(self, piece: bytes) -> list[bytes]:
+        if self._kept is None:  # the first piece: nearly always it says all
+            if _EVENTS.match(piece):
+                self._is_events = True
+                return self._decoder.feed(piece)
+            self._kept = []
         self._kept.append(piece)
         if self._is_events is None:
             start = b"".join(self._kept)
             if _EVENTS.match(start):
-                self._is_events, self._kept = True, []
+                self._is_events, self._kept = True, None
                 return self._decoder.feed(start)
             if len(start.removeprefix(b"\xef\xbb\xbf").lstrip()) >= _LONGEST_NAME:
                 self._is_events = False
@@ -68,11 +73,11 @@ class StreamedBody:
     @property
     def unlike_events(self) -> bool:
         """Whether the body has something in it, and that is no event stream."""
-        return not self._is_events and bool(b"".join(self._kept).strip())
+        return not self._is_events and bool(b"".join(self._kept or ()).strip())
 
     def whole(self) -> Any:
         """The JSON of a body that is no event stream, or `None`."""
         try:
-            return plain_json(b"".join(self._kept))
+            return plain_json(b"".join(self._kept or ()))
         except ValueError:
             return None

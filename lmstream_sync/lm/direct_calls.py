@@ -84,31 +84,38 @@ class DirectCalls:
         content, piece = response.content, b""
         events: Sequence[bytes] = ()
         some: Sequence[bytes] = ()
+        deltas: list[Delta] | None = None
         try:
             while not reader.over and (piece := await content.readany()):
                 events = body.feed(piece)
                 if not events:
                     touch()
-                for some in _in_batches(events):
-                    if deltas := reader.read(some):
+                elif len(events) < LARGEST_BATCH:
+                    if deltas := reader.read(events):
                         yield deltas
-                    if reader.over:
-                        break
-                    if len(some) == LARGEST_BATCH:
-                        await asyncio.sleep(0)  # a read of many chunks must not hold up the other streams
+                else:
+                    for some in _in_batches(events):
+                        if deltas := reader.read(some):
+                            yield deltas
+                        if reader.over:
+                            break
+                        if len(some) == LARGEST_BATCH:
+                            await asyncio.sleep(0)  # a read of many chunks must not hold up the other streams
+                # What was read is not kept while the next is waited for.
+                piece, events, some, deltas = b"", (), (), None
             cut_off = not reader.over and body.inside_a_line
             if deltas := self._rest(request, body, reader, make_raw):
                 yield deltas
             whole = reader.done or not reader.over
             failure = _judged(request, body, reader, cut_off)
-            if reader.done:
+            if reader.done and not content.at_eof():
                 await read_to_end(response)
         except Exception as error:
             failure = _translated(error, request, begun=reader.begun)
         finally:
             hang_up(response, whole=whole)
             # What the provider said may hold a key; a debug page shows the locals of this frame.
-            del response, content, piece, events, some
+            del response, content, piece, events, some, deltas
         if failure is not None:
             try:
                 raise failure
@@ -175,39 +182,54 @@ class DirectCalls:
             del failure
 
     async def _answer(self, request: LMRequest, *, stream: bool) -> Response:
-        """The response to a request, asked again without what this endpoint refuses.
+        """The response to a request, asked again without what this endpoint refuses."""
+        usage, versioned = stream, False
+        if self._refuses_usage or self._wants_version:
+            endpoint = _place(request)
+            usage = stream and endpoint not in self._refuses_usage
+            versioned = endpoint in self._wants_version
+        response, failure = await _sent(request, stream, usage, versioned)
+        if response is not None:
+            return response
+        try:
+            return await self._further_answer(request, stream, usage, versioned, cast(LMStreamError, failure))
+        finally:
+            del failure
+
+    async def _further_answer(
+        self, request: LMRequest, stream: bool, usage: bool, versioned: bool, failure: LMStreamError
+    ) -> Response:
+        """The response where the first was a failure.
 
         A base address without a version is tried as it stands, as litellm does; where there
         is nothing under it, `/v1` is added.
         """
-        endpoint, may_want_version = _place(request)
-        first: LMError | None = None
-        usage = stream and endpoint not in self._refuses_usage
-        versioned = endpoint in self._wants_version
-        while True:
-            response, failure = await _sent(request, stream, usage, versioned)
-            if response is not None:
-                if versioned:
-                    _remember(self._wants_version, endpoint)
-                return response
-            if usage and _refuses_usage(failure):
-                _remember(self._refuses_usage, endpoint)
-                usage = False
-            elif _is_not_there(failure) and may_want_version and not versioned:
-                first, versioned = cast(LMError, failure), True
-            else:
-                break
-        if first is not None and _is_not_there(failure):
-            failure = first  # neither with a version nor without: what the given address said
+        first: LMStreamError | None = None
+        told: LMStreamError | None = failure
         try:
-            raise cast(LMStreamError, failure)
+            while True:
+                if usage and _refuses_usage(told):
+                    _remember(self._refuses_usage, _place(request))
+                    usage = False
+                elif _is_not_there(told) and not versioned and may_lack_version(base_address(request)):
+                    first, versioned = told, True
+                else:
+                    break
+                response, told = await _sent(request, stream, usage, versioned)
+                if response is not None:
+                    if versioned:
+                        _remember(self._wants_version, _place(request))
+                    return response
+            if first is not None and _is_not_there(told):
+                told = first  # neither with a version nor without: what the given address said
+            raise cast(LMStreamError, told)
         finally:
-            del failure, first
+            del failure, told, first
 
 
-def _place(request: LMRequest) -> tuple[tuple[str, str], bool]:
-    """A name for the endpoint, without secrets; and whether its address has no version."""
-    return (request.model, shown_base(request)), may_lack_version(base_address(request))
+def _place(request: LMRequest) -> tuple[str, str]:
+    """A name for the endpoint, without secrets."""
+    return request.model, shown_base(request)
 
 
 def _is_not_there(error: LMStreamError | None) -> bool:

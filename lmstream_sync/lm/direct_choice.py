@@ -132,16 +132,16 @@ def check_direct(request: LMRequest) -> None:
         raise ConfigurationError(
             "LM(cache_in_memory=False, engine=\"direct\"): litellm's cache is litellm's; leave engine= out"
         )
-    only = sorted(_LITELLM_ONLY & options.keys())
-    if only:
-        raise ConfigurationError(
-            f'LM({only[0]}=..., engine="direct"): only litellm knows this option; leave engine= out'
-        )
+    if not _LITELLM_ONLY.isdisjoint(options):
+        only = min(_LITELLM_ONLY & options.keys())
+        raise ConfigurationError(f'LM({only}=..., engine="direct"): only litellm knows this option; leave engine= out')
     if isinstance(options.get("response_format"), type):
         raise ConfigurationError('LM(response_format=<a class>, engine="direct"): give its JSON schema as a dict')
-    prefix, endpoint, _ = endpoint_of(model)
     given = options.get("api_base") or options.get("base_url")
-    if given is None and base_of(endpoint, None) is None:
+    if given is not None:
+        return
+    prefix, endpoint, _ = endpoint_of(model)
+    if base_of(endpoint, None) is None:
         raise ConfigurationError(
             f'LM({model!r}, engine="direct"): say where it is with api_base=, up to and with /v1'
             + ("" if prefix else '; or name a provider that is known, as in "openai/gpt-4o-mini"')

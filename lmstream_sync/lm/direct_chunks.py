@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from lmstream_sync.lm.engine import Delta
-from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
+from lmstream_sync.lm.json_decoding import NOT_TYPED, plain_json, typed_chunk
 from lmstream_sync.lm.litellm_chunks import (
     ChunkReader,
     counted_usage,
@@ -37,11 +37,16 @@ class DirectReader:
         refused: why an event is no chunk; nothing is read after it.
     """
 
+    __slots__ = ("_chunks", "_finished", "_make_raw", "_open", "_plain", "_seen", "begun", "done", "error", "refused")
+
     def __init__(self, make_raw: Callable[..., Any] | None = None) -> None:
         self._make_raw = make_raw
-        self._chunks = ChunkReader()
+        self._chunks: ChunkReader | None = None  # made when something is not of the usual shape
+        # Whether the typed decoder may read the next event; which choice the last piece belonged to.
+        self._plain = make_raw is None
+        self._seen: int | None = None
         self._open: set[int] = set()
-        self._finished: set[int] = set()
+        self._finished: set[int] | None = None
         self.begun = self.done = False
         self.error: dict[str, Any] | None = None
         self.refused: ValueError | None = None
@@ -55,21 +60,23 @@ class DirectReader:
         """The pieces in some events."""
         deltas: list[Delta] = []
         append = deltas.append
-        plain = self._make_raw is None and not self._chunks.joining
         for data in events:
-            chunk = typed_chunk(data) if plain else None
+            try:
+                chunk = typed_chunk(data) if self._plain else None
+            except NOT_TYPED:
+                chunk = None
             if chunk is None or chunk.error is not None:
                 self._other(data, deltas)
                 if self.over:
                     break
-                plain = self._make_raw is None and not self._chunks.joining
                 continue
             usage = chunk.usage
             for choice in chunk.choices:
                 piece = choice.delta
                 index = choice.index
                 reason = choice.finish_reason
-                (self._finished if reason else self._open).add(index)
+                if index != self._seen or reason:
+                    self._saw(index, reason)
                 thought = piece.reasoning_content
                 if (  # text and nothing else: nearly all of them
                     thought is None
@@ -101,14 +108,24 @@ class DirectReader:
             self.begun = True
         return deltas
 
+    def _saw(self, index: int, reason: str | None) -> None:
+        """A piece of a choice came, the first for it or its last."""
+        self._seen = index
+        if not reason:
+            self._open.add(index)
+        elif self._finished is None:
+            self._finished = {index}
+        else:
+            self._finished.add(index)
+
     def finish(self) -> list[Delta]:
         """What is left when the stream ended: a half character, replaced."""
-        return self._chunks.finish()
+        return self._chunks.finish() if self._chunks is not None else []
 
     @property
     def complete(self) -> bool:
         """Whether the provider said the end: `[DONE]`, or a finish reason of every choice that began."""
-        return self.done or (bool(self._finished) and self._open <= self._finished)
+        return self.done or (self._finished is not None and self._open <= self._finished)
 
     def _other(self, data: bytes, deltas: list[Delta]) -> None:
         """An event that the typed decoder did not take, or whose raw object is wanted."""
@@ -128,10 +145,13 @@ class DirectReader:
         if chunk.get("error") or "error" in (chunk.get("object"), chunk.get("type")):
             self.error = chunk if chunk.get("error") else {"error": chunk}
             return
+        if self._chunks is None:
+            self._chunks = ChunkReader()
         found = self._chunks.read(self._raw(chunk) if self._make_raw is not None else chunk)
+        self._plain = self._make_raw is None and not self._chunks.joining
         for delta in found:
             if chunk.get("choices"):
-                (self._finished if delta.finish_reason else self._open).add(delta.index)
+                self._saw(delta.index, delta.finish_reason)
         deltas += found if self._make_raw is not None else [replace(delta, raw=None) for delta in found]
 
     def _raw(self, chunk: dict[str, Any]) -> Any:

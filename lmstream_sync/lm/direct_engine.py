@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from lmstream_sync.lm.engine import Delta, LMRequest, Price, Reply
@@ -25,13 +25,15 @@ __all__ = ["DirectEngine"]
 
 _CALLS = "lmstream_sync.lm.direct_calls"
 
-# aiohttp and msgspec come with it: on first use, never with our own import.
-_ready = Once(lambda: _calls().get_ready())
 
-
+@cache
 def _calls() -> DirectCalls:
     found: DirectCalls = importlib.import_module(_CALLS).calls
     return found
+
+
+# aiohttp and msgspec come with it: on first use, never with our own import.
+_ready = Once(lambda: _calls().get_ready())
 
 
 class DirectEngine:
@@ -41,7 +43,8 @@ class DirectEngine:
 
     async def prepare(self, *, raw: bool = False) -> None:
         """Import what the first request needs, in a worker, once a process; for `raw` litellm too."""
-        await _ready.wait()
+        if not _ready.done:
+            await _ready.wait()
         if raw:
             await raw_chunks()
 

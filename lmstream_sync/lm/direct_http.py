@@ -12,12 +12,14 @@ import os
 import ssl
 import urllib.request
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from lmstream_sync.lm.direct_request import Outgoing, without_user
+from lmstream_sync.lm.endpoints import said
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.loop import at_loop_end
 
@@ -32,6 +34,10 @@ _KEEP_ALIVE = 30.0
 END_SECONDS = 0.05
 
 _MOST_REDIRECTS = 3
+_PROXY_VARIABLES = (
+    ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"),
+    ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),
+)
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -50,30 +56,33 @@ class Connections:
 
         A redirect is followed where it leads to the same host: the key goes to no other.
         """
-        session = self._opened()
-        url = outgoing.url
-        limit = aiohttp.ClientTimeout(total=None, connect=connect)
+        url, headers = outgoing.url, outgoing.headers
+        limit = _limit(connect)
         for _ in range(_MOST_REDIRECTS + 1):
+            safe = url.startswith("https:")
             proxy, user = _proxy(url)
-            # A request through a tunnel shows the proxy nothing but what opens the tunnel.
-            told = {"Proxy-Authorization": user} if user is not None else {}
-            tunnel = url.startswith("https:")
-            response = await session.request(
+            told: dict[str, str] | None = None
+            if user is not None:
+                told = {"Proxy-Authorization": user}
+                if not safe:
+                    # A request through a tunnel shows the proxy nothing but what opens the tunnel.
+                    headers = {**outgoing.headers, **told}
+            response = await self._opened().request(
                 method,
                 url,
                 data=outgoing.body or None,
-                headers=outgoing.headers if tunnel else {**outgoing.headers, **told},
+                headers=headers,
                 timeout=limit,
                 allow_redirects=False,
-                ssl=await self._authority(url),
+                ssl=await self._authority() if safe else True,
                 proxy=proxy,
-                proxy_headers=told if tunnel and told else None,
+                proxy_headers=told if safe else None,
             )
             elsewhere = _same_host(url, response.headers.get("Location")) if response.status in (307, 308) else None
             if elsewhere is None:
                 return response
             response.close()
-            url = elsewhere
+            url, headers = elsewhere, outgoing.headers
         return response
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -89,12 +98,9 @@ class Connections:
             self._session, self._loop = session, loop
         return session
 
-    async def _authority(self, url: str) -> ssl.SSLContext | bool:
+    async def _authority(self) -> ssl.SSLContext | bool:
         """The certificates to trust: the environment's, else the system's, else those of certifi."""
-        if not url.startswith("https:"):
-            return True
-        file = next((value for name in _CA_VARIABLES if (value := os.environ.get(name))), None)
-        file = file or _certifi_where_the_system_has_none()
+        file = said(*_CA_VARIABLES) or _certifi_where_the_system_has_none()
         if file is None:
             return True
         found = self._authorities.get(file)
@@ -114,6 +120,11 @@ class Connections:
         session, self._session = self._session, None
         if session is not None and self._loop is asyncio.get_running_loop():
             await session.close()
+
+
+@lru_cache(maxsize=100)
+def _limit(connect: float | None) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 def _trusting(file: str) -> ssl.SSLContext:
@@ -136,8 +147,7 @@ def _certifi_where_the_system_has_none() -> str | None:
 def _proxy(url: str) -> tuple[str | None, str | None]:
     """The proxy that the environment names for a URL, and what tells it the user. Source: `urllib.request`."""
     parts = urlsplit(url)
-    names = (f"{parts.scheme}_proxy", "all_proxy")
-    if not any(name in os.environ or name.upper() in os.environ for name in names):
+    if said(*_PROXY_VARIABLES[parts.scheme == "https"]) is None:
         return None, None  # at once: to read the whole environment takes longer than to make the request
     proxies = urllib.request.getproxies_environment()
     found = proxies.get(parts.scheme) or proxies.get("all")
@@ -163,10 +173,10 @@ def _same_host(url: str, location: str | None) -> str | None:
 
 def hang_up(response: Response, *, whole: bool) -> None:
     """Give the connection back where its response was read to the end, else close it now; never waits."""
-    if whole and response.content.at_eof():
-        response.release()
-    else:
+    if not whole or not response.content.at_eof():
         response.close()
+    elif not response.closed:  # its end gave the connection back already, as it mostly does
+        response.release()
 
 
 async def read_to_end(response: Response) -> None:

@@ -7,13 +7,22 @@ open: it is made in the frame that sends it and kept by none.
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from lmstream_sync.errors import ConfigurationError
-from lmstream_sync.lm.endpoints import TRANSPORT, base_of, endpoint_of, joined_to, key_of, takes_completion_tokens
+from lmstream_sync.lm.endpoints import (
+    TRANSPORT,
+    Endpoint,
+    base_of,
+    endpoint_of,
+    joined_to,
+    key_of,
+    said,
+    takes_completion_tokens,
+)
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.json_decoding import as_json
 from lmstream_sync.lm.secrets import reveal, scrub
@@ -35,11 +44,14 @@ def base_address(request: LMRequest) -> str:
     Raises:
         ConfigurationError: nobody says where.
     """
-    _, endpoint, _ = endpoint_of(request.model)
     given = reveal(request.options.get("api_base") or request.options.get("base_url"))
+    return _base(request.model, endpoint_of(request.model)[1], given)
+
+
+def _base(model: str, endpoint: Endpoint | None, given: str | None) -> str:
     base = base_of(endpoint, given)
     if base is None:
-        raise ConfigurationError(f"LM({request.model!r}): say where it is with api_base=")
+        raise ConfigurationError(f"LM({model!r}): say where it is with api_base=")
     return base
 
 
@@ -63,25 +75,28 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
     """
     prefix, endpoint, name = endpoint_of(request.model)
     options = reveal(request.options)
-    url, basic = _bare(joined_to(base_address(request), path), options)
+    base = _base(request.model, endpoint, options.get("api_base") or options.get("base_url"))
+    url, basic = _address(base, path, options)
     headers = _headers(prefix, options.get("api_key") or key_of(endpoint), basic, options)
     body: dict[str, Any] = {"model": name, "messages": request.messages}
     if endpoint is not None:
         body |= endpoint.body
-    body |= {key: value for key, value in options.items() if key not in TRANSPORT and key not in _NOT_SENT}
-    if takes_completion_tokens(prefix, name) and "max_tokens" in body:
+    for key, value in options.items():
+        if key not in _NOT_IN_BODY:
+            body[key] = value
+    if "max_tokens" in body and takes_completion_tokens(prefix, name):
         body.setdefault("max_completion_tokens", body.pop("max_tokens"))
     if stream:
         body["stream"] = True
-        told = dict(options.get("stream_options") or {})
-        usage = usage and (endpoint is None or endpoint.asks_usage)
-        told = {"include_usage": True, **told} if usage else {k: v for k, v in told.items() if k != "include_usage"}
-        body.pop("stream_options", None)
+        told = options.get("stream_options") or {}
+        if usage and (endpoint is None or endpoint.asks_usage):
+            told = {"include_usage": True, **told}
+        elif told:
+            told = {name: value for name, value in told.items() if name != "include_usage"}
         if told:
             body["stream_options"] = told
-    else:
-        body.pop("stream_options", None)
-    body |= options.get("extra_body") or {}
+    if more := options.get("extra_body"):
+        body |= more
     try:
         encoded = as_json(body)
     except (TypeError, ValueError) as error:
@@ -91,7 +106,8 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
     raise ConfigurationError(f"LM({request.model!r}): an option or message cannot be sent: {wrong}")
 
 
-_NOT_SENT = frozenset({"extra_body", "max_retries", "engine"})
+# `stream_options` is put into the body of a stream alone.
+_NOT_IN_BODY = TRANSPORT | {"extra_body", "max_retries", "engine", "stream_options"}
 
 
 def _headers(prefix: str | None, key: str | None, basic: str | None, options: Mapping[str, Any]) -> dict[str, str]:
@@ -101,18 +117,19 @@ def _headers(prefix: str | None, key: str | None, basic: str | None, options: Ma
     if basic or key:
         headers["Authorization"] = basic or f"Bearer {key}"
     if prefix == "openai":
-        organization = options.get("organization") or _said("OPENAI_ORGANIZATION", "OPENAI_ORG_ID")
+        organization = options.get("organization") or said("OPENAI_ORGANIZATION", "OPENAI_ORG_ID")
         if organization:
             headers["OpenAI-Organization"] = str(organization)
-        if project := _said("OPENAI_PROJECT_ID"):
+        if project := said("OPENAI_PROJECT_ID"):
             headers["OpenAI-Project"] = project
     elif prefix == "openrouter":
         for name, variable in (("HTTP-Referer", "OR_SITE_URL"), ("X-Title", "OR_APP_NAME")):
-            if said := _said(variable):
-                headers[name] = said
-    for more in (options.get("headers"), options.get("extra_headers")):
-        for name, value in (more or {}).items():
-            _set(headers, str(name), value)
+            if told := said(variable):
+                headers[name] = told
+    for kind in ("headers", "extra_headers"):
+        if more := options.get(kind):
+            for name, value in more.items():
+                _set(headers, str(name), value)
     return headers
 
 
@@ -124,8 +141,17 @@ def _set(headers: dict[str, str], name: str, value: Any) -> None:
         headers[name] = str(value)
 
 
-def _said(*names: str) -> str | None:
-    return next((value for name in names if (value := os.environ.get(name))), None)
+def _address(base: str, path: str, options: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The URL of a path below a base address, and what the header of a user in it is."""
+    if "@" in base or "?" in base or options.get("extra_query") or options.get("api_version"):
+        return _bare(joined_to(base, path), options)
+    return _plain_url(base, path), None
+
+
+@lru_cache(maxsize=1_000)
+def _plain_url(base: str, path: str) -> str:
+    """The same for a base address with neither user nor query, which has no secret in it: this is remembered."""
+    return joined_to(base, path)
 
 
 def _bare(url: str, options: Mapping[str, Any]) -> tuple[str, str | None]:

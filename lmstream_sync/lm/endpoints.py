@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,6 +26,7 @@ __all__ = [
     "joined_to",
     "key_of",
     "may_lack_version",
+    "said",
     "takes_completion_tokens",
 ]
 
@@ -165,6 +167,7 @@ _REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-[56](?!-chat))")
 _VERSION = re.compile(r"/v\d+\w*(?=/|$)")
 
 
+@lru_cache(maxsize=1_000)
 def endpoint_of(model: str) -> tuple[str | None, Endpoint | None, str]:
     """Prefix, provider and the model's own name; `None` twice, and the whole name, where it is not in the table."""
     prefix, slash, name = model.partition("/")
@@ -182,16 +185,26 @@ def base_of(endpoint: Endpoint | None, given: str | None) -> str | None:
         return given
     if endpoint is None:
         return None
-    said = next((value for name in endpoint.bases if (value := os.environ.get(name))), None)
-    if said and endpoint.only_versioned and may_lack_version(said):
-        said = joined_to(said, "/v1")
-    return said or endpoint.base
+    told = said(*endpoint.bases)
+    if told and endpoint.only_versioned and may_lack_version(told):
+        told = joined_to(told, "/v1")
+    return told or endpoint.base
 
 
 def key_of(endpoint: Endpoint | None) -> str | None:
     """The key in the environment."""
-    names = endpoint.keys if endpoint is not None else ()
-    return next((value for name in names if (value := os.environ.get(name))), None)
+    return said(*endpoint.keys) if endpoint is not None else None
+
+
+def said(*names: str) -> str | None:
+    """The value of the first of these environment variables that is set, and not to nothing."""
+    environ = os.environ
+    # Most are not set, and asking for one of those takes `os.environ` 0.8 µs: what it keeps tells it in 0.1.
+    kept = getattr(environ, "_data", None)
+    for name in names:
+        if (kept is None or environ.encodekey(name) in kept) and (value := environ.get(name)):
+            return value
+    return None
 
 
 def joined_to(base: str, path: str) -> str:

@@ -11,14 +11,19 @@ which orjson and jiter refuse too and which servers written in JavaScript send, 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-__all__ = ["WireChunk", "WireDelta", "as_json", "plain_json", "typed_chunk"]
+__all__ = ["NOT_TYPED", "WireChunk", "WireDelta", "as_json", "plain_json", "typed_chunk"]
 
 
-class WireDelta(msgspec.Struct):
+# Left out of the garbage collector's books (`gc=False`), where there would be three for each
+# chunk: what JSON gives cannot refer back to what holds it.
+
+
+class WireDelta(msgspec.Struct, gc=False):
     """What a chunk adds to one choice. Source: OpenAI's chat completions, `choices[].delta`.
 
     `reasoning_content` is DeepSeek's name, `reasoning` OpenRouter's and Groq's;
@@ -33,7 +38,7 @@ class WireDelta(msgspec.Struct):
     provider_specific_fields: dict[str, Any] | None = None
 
 
-class WireChoice(msgspec.Struct):
+class WireChoice(msgspec.Struct, gc=False):
     """One choice of a chunk."""
 
     delta: WireDelta
@@ -41,7 +46,7 @@ class WireChoice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class WireChunk(msgspec.Struct):
+class WireChunk(msgspec.Struct, gc=False):
     """A chunk of a streamed chat completion, as far as it is read."""
 
     choices: list[WireChoice]
@@ -49,16 +54,12 @@ class WireChunk(msgspec.Struct):
     error: Any = None
 
 
-_typed = msgspec.json.Decoder(WireChunk).decode
+#: What `typed_chunk` raises for a chunk of another shape, or that msgspec does not take: then see `plain_json`.
+NOT_TYPED: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError)
+
+#: A chunk of its bytes. The decoder's own method: it is called for every chunk.
+typed_chunk: Callable[[bytes], WireChunk] = msgspec.json.Decoder(WireChunk).decode
 _plain = msgspec.json.Decoder().decode
-
-
-def typed_chunk(data: bytes) -> WireChunk | None:
-    """A chunk; `None` where it is of another shape, or msgspec does not take it: then see `plain_json`."""
-    try:
-        return _typed(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
 
 
 def plain_json(data: bytes) -> Any:
@@ -69,7 +70,7 @@ def plain_json(data: bytes) -> Any:
     """
     try:
         return _plain(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_TYPED:
         return json.loads(data)
 
 

@@ -30,6 +30,11 @@ class Once:
         self._waiting: list[Callable[[BaseException | None], None]] = []
         fork.after_fork_in_child(self._forget_the_parents_run)
 
+    @property
+    def done(self) -> bool:
+        """Whether it was done, so that there is nothing to wait for."""
+        return self._done
+
     async def wait(self) -> None:
         """Return when it was done; start it where nobody has.
 

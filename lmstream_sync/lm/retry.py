@@ -34,26 +34,27 @@ def worth_retrying(error: BaseException) -> bool:
 
 async def retrying(
     attempt: Callable[[], Awaitable[T]],
-    *,
+    failed: list[Exception],
     retries: int,
     may_retry: Callable[[], bool],
     remaining: Callable[[], float | None],
 ) -> T:
-    """Await `attempt()`, again after a pause where it fails in a way that may pass.
+    """Await `attempt()` again, after a pause, where its first run failed in a way that may pass.
+
+    The first run is the caller's: nearly all requests need no other, and tenacity's own work
+    takes longer than all else here.
 
     Args:
         attempt: one attempt; raises `LMError`.
+        failed: what the first one raised; taken out of the list.
         retries: how many more attempts than one.
         may_retry: false once a token was shown: text is never repeated.
         remaining: seconds left of the deadline, `None` for no deadline. An error whose
             pause does not fit is raised at once.
+
+    Raises:
+        Exception: what the last attempt raised.
     """
-    # The first attempt goes the short way: tenacity's own work takes longer than all else here.
-    failed: list[Exception] = []
-    try:
-        return await attempt()
-    except Exception as error:
-        failed.append(error)
 
     async def first_then_further() -> T:
         if failed:

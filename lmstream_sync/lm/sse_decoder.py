@@ -31,8 +31,8 @@ class SSEDecoder:
     def __init__(self) -> None:
         self._begun = False
         self._after_cr = False  # an LF that comes next belongs to a CR that came before
-        self._held: list[bytes] = []  # what may go on: joined only when its end comes
-        self._data: list[bytes] = []
+        self._held: list[bytes] | None = None  # what may go on: joined only when its end comes; never empty
+        self._data: list[bytes] | None = None
         self._type = ""
         self.types: dict[int, str] = {}
         self.last_event_id = ""
@@ -40,6 +40,17 @@ class SSEDecoder:
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that end in this piece."""
+        if (  # one event of one line, the whole of it: what most reads of a slow stream bring
+            self._begun
+            and self._held is None
+            and piece.startswith(b"data: ")
+            and piece.find(b"\n") == len(piece) - 2
+            and piece.endswith(b"\n\n")
+            and b"\r" not in piece
+            and not self._after_cr
+            and not self.types
+        ):
+            return [piece[6:-2]]
         if self.types:
             self.types = {}
         if not self._begun:
@@ -52,14 +63,14 @@ class SSEDecoder:
                     self._held.append(piece)
                 return []
             piece = b"".join((*self._held, piece))
-            self._held.clear()
+            self._held = None
         end = piece.rfind(b"\n\n")
         if end < 0:
             if piece:
-                self._held.append(piece)
+                self._held = [piece]
             return []
         if end + 2 < len(piece):
-            self._held.append(piece[end + 2 :])
+            self._held = [piece[end + 2 :]]
         return self._events(piece[:end])
 
     def finish(self) -> list[bytes]:
@@ -69,22 +80,22 @@ class SSEDecoder:
         it is given, and the caller judges whether it is whole.
         """
         self.types = {}
-        rest = b"".join(self._held)
-        self._held.clear()
+        rest = b"".join(self._held or ())
+        self._held = None
         return self._events(rest)
 
     @property
     def inside_a_line(self) -> bool:
         """Whether what came last is a line that has not ended."""
-        return bool(self._held) and not self._held[-1].endswith(b"\n")
+        return self._held is not None and not self._held[-1].endswith(b"\n")
 
     def _without_bom(self, piece: bytes) -> bytes:
         """One byte order mark may stand before everything."""
-        start = b"".join((*self._held, piece))
-        self._held.clear()
+        start = b"".join((*self._held, piece)) if self._held else piece
+        self._held = None
         if len(start) < len(_BOM) and _BOM.startswith(start):
             if start:
-                self._held.append(start)
+                self._held = [start]
             return b""
         self._begun = True
         return start.removeprefix(_BOM)
@@ -120,6 +131,8 @@ class SSEDecoder:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
+            if self._data is None:
+                self._data = []
             self._data.append(value)
         elif name == b"event":
             self._type = value.decode("utf-8", "replace")
@@ -134,5 +147,5 @@ class SSEDecoder:
             if self._type:
                 self.types[len(found)] = self._type
             found.append(b"\n".join(self._data))
-            self._data = []
+            self._data = None
         self._type = ""

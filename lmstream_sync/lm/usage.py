@@ -19,26 +19,36 @@ COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "cached_tokens",
 _CHARACTERS_PER_TOKEN = 4
 
 
+# Guards all tallies: each holds it for a few steps, and there are two for every call.
+_lock = ForkSafeLock()
+
+
 class UsageTally:
     """Sums of usage, model by model. Any thread may add and look."""
 
+    __slots__ = ("_cost", "_unpriced", "_usage")
+
     def __init__(self) -> None:
-        self._lock = ForkSafeLock()
         self._usage: dict[str, dict[str, Any]] = {}
         self._cost: float | None = None
-        self._unpriced: list[Callable[[], float | None]] = []
+        self._unpriced: list[Callable[[], float | None]] | None = None
 
     def add(self, model: str, usage: Mapping[str, Any], price: Price = None) -> None:
         """Add one request's usage, and what it cost or what finds that out."""
         if not usage:
             return
-        with self._lock:
-            sums = self._usage.setdefault(model, dict.fromkeys(COUNTS, 0))
+        with _lock:
+            sums = self._usage.get(model)
+            if sums is None:
+                sums = self._usage[model] = dict.fromkeys(COUNTS, 0)
             for name in COUNTS:
-                sums[name] += int(usage.get(name) or 0)
+                if count := usage.get(name):
+                    sums[name] += int(count)
             if usage.get("estimated"):
                 sums["estimated"] = True
             if callable(price):
+                if self._unpriced is None:
+                    self._unpriced = []
                 self._unpriced.append(price)
             elif price is not None:
                 self._cost = (self._cost or 0.0) + price
@@ -46,13 +56,13 @@ class UsageTally:
     @property
     def usage(self) -> dict[str, dict[str, Any]]:
         """Model → its counts, and `estimated=True` where one of them is a guess."""
-        with self._lock:
+        with _lock:
             return {model: dict(sums) for model, sums in self._usage.items()}
 
     @property
     def price(self) -> Price:
         """What all together cost, or what finds it out; holds nothing of the tally."""
-        with self._lock:
+        with _lock:
             return partial(_sum, self._cost, tuple(self._unpriced)) if self._unpriced else self._cost
 
     @property
@@ -98,7 +108,9 @@ def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count(holder: Any, name: str) -> int:
-    value = holder.get(name) if isinstance(holder, Mapping) else None
+    if holder is None:
+        return 0
+    value = holder.get(name) if isinstance(holder, (dict, Mapping)) else None
     return int(value) if isinstance(value, (int, float)) else 0
 
 

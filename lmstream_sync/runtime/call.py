@@ -167,7 +167,10 @@ class Call:
         make, self._make = self._make, None
         assert make is not None
         try:
-            result = await make(self)
+            running = make(self)
+            make = None  # what is called is not kept while it runs
+            result = await running
+            del running
             if self.channel is not None:
                 await self.flush()
         except (asyncio.CancelledError, Stopped):

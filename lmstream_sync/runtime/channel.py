@@ -221,8 +221,11 @@ class Channel:
         Raises:
             ChannelEnded: nothing is there and nothing more comes.
         """
-        self._queue.most = most
-        arrived = self._queue.arrived
+        queue = self._queue
+        if not self._over and not self.waiting:  # janus says it by raising
+            return []
+        queue.most = most
+        arrived = queue.arrived
         try:
             taken: list[Any] = self._takes.get_nowait()
         except janus.SyncQueueEmpty:
@@ -230,7 +233,7 @@ class Channel:
         except janus.SyncQueueShutDown:
             raise ChannelEnded from None
         finally:
-            self._queue.most = None
+            queue.most = None
         self._taken(arrived)
         return taken
 

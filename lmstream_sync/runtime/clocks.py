@@ -16,8 +16,11 @@ def limits_asked(own: Timeout | None = None) -> Timeout:
     return _of_context().over(own)
 
 
+_nothing_asked = Timeout()
+
+
 def _of_context() -> Timeout:
-    return Timeout.of(settings.override("timeout")) or Timeout()
+    return Timeout.of(settings.override("timeout")) or _nothing_asked
 
 
 def touch() -> None:
@@ -37,5 +40,8 @@ def request_clock(timeout: Timeout | None) -> RequestClock:
     call = current_call.get()
     if call is None:
         raise StreamError("a model request runs inside a call; use runtime.crossing.run or arun")
-    limits = _of_context().over(call.timeout).over(timeout).over(call.clocks.timeout)
-    return RequestClock(limits, call.clocks, lambda: call.stopping)
+    limits = call.clocks.timeout  # those of the call, with what `configure` says
+    inside = settings.override("timeout")
+    if inside is not None or timeout is not None:
+        limits = _of_context().over(call.timeout).over(timeout).over(limits)
+    return RequestClock(limits, call)

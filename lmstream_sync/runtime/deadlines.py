@@ -9,25 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
+from typing import Protocol
 
 from lmstream_sync.errors import StreamTimeout
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["CallClocks", "RequestClock"]
 
-
-def _later(
-    loop: asyncio.AbstractEventLoop, seconds: float, fn: Callable[..., object], *args: object
-) -> asyncio.TimerHandle:
-    """A timer with a context of its own.
-
-    Else it would keep the context it is made in, and with it all that a call's variables
-    refer to, until it fires: minutes.
-    """
-    return loop.call_later(seconds, fn, *args, context=contextvars.Context())
+#: Seconds: a timer that goes off so seldom costs nothing.
+_LONG = 10.0
 
 
 def _nobody(error: StreamTimeout) -> None:
@@ -37,38 +30,48 @@ def _nobody(error: StreamTimeout) -> None:
 class CallClocks:
     """`total`, `idle` and `reader` of one call.
 
+    One timer looks after them and after the limits of the call's requests: it goes off when
+    the first of them may pass, and is then set for the next. Most are never reached, and a
+    timer for each would take longer than all else that a request's clock does.
+
     Args:
         timeout: the limits in force.
         expired: called on the loop with the error, once, when one of them passes.
     """
 
+    __slots__ = ("_expired", "_idle", "_loop", "_moved", "_requests", "_still", "_timer", "_total_at", "timeout")
+
     def __init__(self, timeout: Timeout, expired: Callable[[StreamTimeout], None]) -> None:
         self.timeout = timeout
         self._expired = expired
+        # That of the call, while its own limits count.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = 0.0
         self._still = 0
-        # `idle`, and in its place those of the requests under way that have one of their own.
+        self._total_at: float | None = None
+        # `idle`, or in its place the shortest of the requests under way that have one of their own.
         self._idle = timeout.idle
-        self._idles: dict[object, float | None] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._requests: dict[RequestClock, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, already: float) -> None:
         """Start `total` and `idle`; `already` seconds of `total` have passed since the call."""
-        self._loop = loop
-        self._moved = loop.time()
-        if self.timeout.total is not None:
-            self._arm("total", max(0.0, self.timeout.total - already), self._total_passed)
-        if self._idle is not None:
-            self._arm("idle", self._idle, self._look_whether_idle)
+        now = loop.time()
+        self._loop, self._moved = loop, now
+        total = self.timeout.total
+        if total is not None:
+            self._total_at = now + max(0.0, total - already)
+        self._set_timer(loop, now)
 
     def stop(self) -> None:
-        """Stop them all and keep nothing alive."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._loop = None
+        """End the call's own limits, and keep nothing of it alive."""
+        loop, self._loop = self._loop, None
         self._expired = _nobody
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if loop is not None and self._requests:  # of a worker that outlives the call
+            self._set_timer(loop, loop.time())
 
     def touch(self) -> None:
         """Something moved."""
@@ -76,101 +79,143 @@ class CallClocks:
         if loop is not None:
             self._moved = loop.time()
 
-    @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Let `idle` stand still: the task waits for a reader or for a first token."""
+    def stand_still(self) -> None:
+        """Let `idle` stand still until `move_again`: the task waits for a reader or for a first token."""
         self._still += 1
-        try:
-            yield
-        finally:
-            self._still -= 1
-            self.touch()
 
-    @contextmanager
-    def waiting_for_reader(self, read_at: Callable[[], float]) -> Iterator[None]:
-        """Run `reader` for as long as the block lasts; `idle` stands still.
+    def move_again(self) -> None:
+        """What `stand_still` was called for is over; each call of it needs one of this."""
+        self._still -= 1
+        self.touch()
+
+    def begin(self, request: RequestClock) -> None:
+        """A request is under way; its `idle`, where it has one of its own, holds in place of the call's."""
+        self._requests[request] = None
+        if request.has_own_idle:
+            self.touch()
+            self._set_idle()
+
+    def end(self, request: RequestClock) -> None:
+        """It is over."""
+        del self._requests[request]
+        if request.has_own_idle:
+            self.touch()
+            self._set_idle()
+        if self._loop is None and not self._requests and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def look_by(self, at: float) -> None:
+        """Something may pass at this time of the loop: look then, or before."""
+        timer = self._timer
+        if timer is None or timer.when() > at:
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._at(asyncio.get_running_loop(), at)
+
+    def _at(self, loop: asyncio.AbstractEventLoop, at: float) -> asyncio.TimerHandle:
+        # In a context of its own. Else it would keep the one it is made in, and with it all that a
+        # call's variables refer to, until it goes off: minutes.
+        return loop.call_at(at, self._look, context=contextvars.Context())
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+        times = [at for request in self._requests if (at := request.next_limit_at) is not None]
+        if self._loop is not None:
+            if self._total_at is not None:
+                times.append(self._total_at)
+            if self._idle is not None:
+                times.append((now if self._still else self._moved) + self._idle)
+            first = self.timeout.first
+            if first is not None and first >= _LONG:
+                # Early enough for the requests to come, each of which would have to set it anew.
+                times.append(now + first)
+        if times:
+            self._timer = self._at(loop, min(times))
+
+    def _look(self) -> None:
+        """The timer went off: some limit may have passed."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for request in tuple(self._requests):
+            request.look(now)
+        if self._loop is not None:
+            if self._total_at is not None and now >= self._total_at:
+                self._pass(
+                    f"the call took longer than {self.timeout.total:g} s (Timeout(total=...) sets this)", "total"
+                )
+            elif self._idle is not None and not self._still and now >= self._moved + self._idle:
+                self._pass(f"nothing moved for {self._idle:g} s (Timeout(idle=...) sets this)", "idle")
+        if self._timer is None:
+            self._set_timer(loop, now)
+
+    def _pass(self, said: str, which: str) -> None:
+        expired, self._expired, self._loop = self._expired, _nobody, None
+        expired(StreamTimeout(said, which=which))
+
+    def _set_idle(self) -> None:
+        own = [request.timeout.idle for request in self._requests if request.has_own_idle]
+        limits = own or [self.timeout.idle]
+        self._idle = min((each for each in limits if each is not None), default=None)
+        if self._loop is not None and self._idle is not None:
+            self.look_by(self._loop.time() + self._idle)
+
+    def waiting_for_reader(self, read_at: Callable[[], float]) -> _ReaderWait:
+        """Run `reader` for as long as a `with` block lasts; `idle` stands still.
 
         It runs anew from each time that the reader read: a slow one reads on.
 
         Args:
             read_at: when the reader last got an event, as `time.monotonic()` says.
         """
+        return _ReaderWait(self, read_at)
+
+    def look_at_reader(self, wait: _ReaderWait) -> asyncio.TimerHandle | None:
+        """Let `reader` pass where the reader has not read for so long; else the timer for the next look."""
         loop, limit = self._loop, self.timeout.reader
-        timer: asyncio.TimerHandle | None = None
-
-        def look(since: float) -> None:
-            nonlocal timer
-            assert loop is not None and limit is not None
-            left = max(since, read_at()) + limit - time.monotonic()
-            if left > 0:
-                timer = _later(loop, left, look, since)
-            else:
-                self._reader_passed()
-
-        if loop is not None and limit is not None:
-            timer = _later(loop, limit, look, time.monotonic())
-        with self.standing_still():
-            try:
-                yield
-            finally:
-                if timer is not None:
-                    timer.cancel()
-
-    @contextmanager
-    def idle_limit(self, seconds: float | None) -> Iterator[None]:
-        """Another `idle` for as long as the block lasts (a model's own time-out); of several the shortest."""
-        token = object()
-        self._idles[token] = seconds
-        self._set_idle()
-        try:
-            yield
-        finally:
-            del self._idles[token]
-            self.touch()
-            self._set_idle()
-
-    def _set_idle(self) -> None:
-        limits = self._idles.values() if self._idles else (self.timeout.idle,)
-        self._idle = min((each for each in limits if each is not None), default=None)
-        if self._idle is not None:
-            self._arm("idle", self._idle, self._look_whether_idle)
-
-    def _arm(self, name: str, seconds: float, passed: Callable[[], None]) -> None:
-        if self._loop is None:
-            return
-        old = self._timers.pop(name, None)
-        if old is not None:
-            old.cancel()
-        self._timers[name] = _later(self._loop, seconds, passed)
-
-    def _look_whether_idle(self) -> None:
-        if self._loop is None or self._idle is None:
-            return
-        if self._still:
-            self._arm("idle", self._idle, self._look_whether_idle)
-            return
-        left = self._moved + self._idle - self._loop.time()
+        if loop is None or limit is None:
+            return None
+        left = wait.last_read_at() + limit - time.monotonic()
         if left > 0:
-            self._arm("idle", left, self._look_whether_idle)
-        else:
-            self._expired(
-                StreamTimeout(f"nothing moved for {self._idle:g} s (Timeout(idle=...) sets this)", which="idle")
-            )
+            return loop.call_later(left, wait.look, context=contextvars.Context())
+        self._pass(f"nobody read the stream for {limit:g} s (Timeout(reader=...) sets this)", "reader")
+        return None
 
-    def _total_passed(self) -> None:
-        self._expired(
-            StreamTimeout(
-                f"the call took longer than {self.timeout.total:g} s (Timeout(total=...) sets this)", which="total"
-            )
-        )
 
-    def _reader_passed(self) -> None:
-        self._expired(
-            StreamTimeout(
-                f"nobody read the stream for {self.timeout.reader:g} s (Timeout(reader=...) sets this)",
-                which="reader",
-            )
-        )
+class _ReaderWait:
+    """A wait of the task for its reader."""
+
+    __slots__ = ("_clocks", "_read_at", "_since", "_timer")
+
+    def __init__(self, clocks: CallClocks, read_at: Callable[[], float]) -> None:
+        self._clocks = clocks
+        self._read_at = read_at
+        self._since = time.monotonic()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def last_read_at(self) -> float:
+        """When the reader last read, or the wait began."""
+        return max(self._since, self._read_at())
+
+    def look(self) -> None:
+        """The timer went off."""
+        self._timer = self._clocks.look_at_reader(self)
+
+    def __enter__(self) -> None:
+        self._clocks.stand_still()
+        self.look()
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._clocks.move_again()
+
+
+class _Clocked(Protocol):
+    """A call, as far as the clock of a request knows it."""
+
+    clocks: CallClocks
+    stopping: bool
 
 
 class RequestClock:
@@ -182,47 +227,43 @@ class RequestClock:
 
     Args:
         timeout: the limits in force for this request.
-        call: the clocks of the call that the request belongs to.
-        call_stopping: whether that call is being stopped, whose cancellation is not ours.
+        call: the call that the request belongs to; while it is being stopped, its cancellation
+            is not ours.
     """
 
-    def __init__(
-        self,
-        timeout: Timeout,
-        call: CallClocks,
-        call_stopping: Callable[[], bool],
-    ) -> None:
+    __slots__ = ("_call", "_clocks", "_first_at", "_passed", "_still", "_task", "_total_at", "has_own_idle", "timeout")
+
+    def __init__(self, timeout: Timeout, call: _Clocked) -> None:
         self.timeout = timeout
-        self._own_total = timeout.total if timeout.total != call.timeout.total else None
+        #: Whether its `idle` differs from the call's.
+        self.has_own_idle = False
         self._call = call
-        self._call_stopping = call_stopping
+        self._clocks = call.clocks
         self._task: asyncio.Task[object] | None = None
-        self._timers: list[asyncio.TimerHandle] = []
-        self._first_until: float | None = None
+        self._first_at: float | None = None
+        self._total_at: float | None = None
         self._passed: str | None = None
-        self._first_timer: asyncio.TimerHandle | None = None
-        self._still: AbstractContextManager[None] | None = None
-        self._idle: AbstractContextManager[None] | None = None
+        self._still = False
 
     async def __aenter__(self) -> RequestClock:
         self._task = asyncio.current_task()
-        if self._own_total is not None:
-            self._timers.append(self._later(self._own_total, "total"))
-        if self.timeout.idle != self._call.timeout.idle:
-            self._idle = self._call.idle_limit(self.timeout.idle)
-            self._idle.__enter__()
+        limits, of_call = self.timeout, self._clocks.timeout
+        if limits is not of_call:
+            self.has_own_idle = limits.idle != of_call.idle
+            if limits.total is not None and limits.total != of_call.total:
+                self._total_at = asyncio.get_running_loop().time() + limits.total
+        self._clocks.begin(self)
+        if self._total_at is not None:
+            self._clocks.look_by(self._total_at)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.arrived()
-        if self._idle is not None:
-            self._idle.__exit__(None, None, None)
-        for timer in self._timers:
-            timer.cancel()
+        self._clocks.end(self)
         task, self._task = self._task, None
-        if self._passed is None or self._call_stopping():
+        if self._passed is None or self._call.stopping:
             return
         if not isinstance(error, asyncio.CancelledError):
             # The block was over before the cancellation reached it: take it here.
@@ -237,44 +278,54 @@ class RequestClock:
     def expired(self) -> StreamTimeout:
         """The error for the limit that passed (`first` where none did)."""
         which = self._passed or "first"
-        seconds = self.timeout.first if which == "first" else self._own_total
+        seconds = self.timeout.first if which == "first" else self.timeout.total
         what = "the model's first token did not come within" if which == "first" else "the model call took longer than"
         return StreamTimeout(f"{what} {seconds:g} s (Timeout({which}=...) sets this)", which=which)
 
     def sent(self) -> None:
         """The request is about to be sent: `first` begins, `idle` stands still."""
-        self._call.touch()
-        if self._still is None:
-            self._still = self._call.standing_still()
-            self._still.__enter__()
-        if self._first_timer is None and self.timeout.first is not None:
-            self._first_until = asyncio.get_running_loop().time() + self.timeout.first
-            self._first_timer = self._later(self.timeout.first, "first")
+        if not self._still:
+            self._still = True
+            self._clocks.stand_still()
+        first = self.timeout.first
+        if self._first_at is None and first is not None:
+            self._first_at = asyncio.get_running_loop().time() + first
+            self._clocks.look_by(self._first_at)
 
     def arrived(self) -> None:
         """The first token came: `first` is over and `idle` counts again. May be called again."""
-        if self._still is not None:
-            still, self._still = self._still, None
-            still.__exit__(None, None, None)
-        if self._first_timer is not None:
-            self._first_timer.cancel()
-            self._first_timer = None
-            self._first_until = None
+        self._first_at = None
+        if self._still:
+            self._still = False
+            self._clocks.move_again()
 
     def touch(self) -> None:
         """The provider sent something."""
-        self._call.touch()
+        self._clocks.touch()
 
     def remaining(self) -> float | None:
         """Seconds left of `first`, or `None` where it has no limit."""
-        if self._first_until is None:
+        if self._first_at is None:
             return None
-        return max(0.0, self._first_until - asyncio.get_running_loop().time())
+        return max(0.0, self._first_at - asyncio.get_running_loop().time())
 
-    def _later(self, seconds: float, which: str) -> asyncio.TimerHandle:
-        return _later(asyncio.get_running_loop(), seconds, self._interrupt, which)
+    @property
+    def next_limit_at(self) -> float | None:
+        """When, by the loop's time, the next of its own limits passes."""
+        if self._passed is not None:
+            return None
+        if self._first_at is None or self._total_at is None:
+            return self._total_at if self._first_at is None else self._first_at
+        return min(self._first_at, self._total_at)
 
-    def _interrupt(self, which: str) -> None:
-        if self._task is not None and self._passed is None:
-            self._passed = which
-            self._task.cancel()
+    def look(self, now: float) -> None:
+        """Interrupt the task where one of its limits has passed."""
+        if self._task is None or self._passed is not None:
+            return
+        if self._first_at is not None and now >= self._first_at:
+            self._passed = "first"
+        elif self._total_at is not None and now >= self._total_at:
+            self._passed = "total"
+        else:
+            return
+        self._task.cancel()

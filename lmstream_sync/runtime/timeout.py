@@ -51,6 +51,8 @@ class Timeout:
 
     __slots__ = ("_given",)
 
+    _given: dict[str, float | None]
+
     def __init__(
         self,
         connect: float | None | _Unset = _UNSET,
@@ -101,13 +103,15 @@ class Timeout:
 
     def given(self, name: str) -> bool:
         """Whether a field was set here, rather than left to its default."""
-        return name in self._given_fields()
+        return name in self._given
 
     def over(self, wider: Timeout | None) -> Timeout:
         """This one's given fields, and for the others those of a wider one."""
-        if wider is None:
+        if wider is None or wider is self or not wider._given:
             return self
-        return Timeout(**{**wider._given_fields(), **self._given_fields()})
+        if not self._given:
+            return wider
+        return Timeout(**{**wider._given, **self._given})
 
     @classmethod
     def of(cls, value: Timeout | float | None) -> Timeout | None:
@@ -122,18 +126,14 @@ class Timeout:
             raise ConfigurationError(f"timeout={value!r}: give seconds, or lms.Timeout(first=..., idle=..., total=...)")
         return cls(total=value)
 
-    def _given_fields(self) -> dict[str, float | None]:
-        given: dict[str, float | None] = object.__getattribute__(self, "_given")
-        return given
-
     def _value(self, name: str) -> float | None:
-        return self._given_fields().get(name, _DEFAULTS[name])
+        return self._given.get(name, _DEFAULTS[name])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Timeout) and self._given_fields() == other._given_fields()
+        return isinstance(other, Timeout) and self._given == other._given
 
     def __hash__(self) -> int:
-        return hash(tuple(sorted(self._given_fields().items())))
+        return hash(tuple(sorted(self._given.items())))
 
     def __repr__(self) -> str:
-        return f"Timeout({', '.join(f'{name}={value}' for name, value in self._given_fields().items())})"
+        return f"Timeout({', '.join(f'{name}={value}' for name, value in self._given.items())})"

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from lmstream_sync.lm.json_decoding import as_json, plain_json, typed_chunk
+from lmstream_sync.lm.json_decoding import NOT_TYPED, as_json, plain_json, typed_chunk
 
 
 def test_a_chunk_is_read_as_far_as_it_is_known() -> None:
     chunk = typed_chunk(b'{"id":"x","choices":[{"index":2,"delta":{"content":"a","new":{"b":[1]}},"logprobs":null}]}')
-    assert chunk is not None
     (choice,) = chunk.choices
     assert (choice.index, choice.delta.content, choice.finish_reason, chunk.usage) == (2, "a", None, None)
 
@@ -30,7 +29,8 @@ def test_a_chunk_is_read_as_far_as_it_is_known() -> None:
     ],
 )
 def test_what_is_of_another_shape_is_left_to_others(data: bytes) -> None:
-    assert typed_chunk(data) is None
+    with pytest.raises(NOT_TYPED):
+        typed_chunk(data)
 
 
 @pytest.mark.parametrize("data", [b'{"a":"\\ud83d"}', b'{"a":NaN}', b'{"a":1e999}', b"[]", b'"a"', b"5"])

@@ -31,10 +31,17 @@ def outcome(
         raise error
 
     async def run() -> object:
+        failed: list[Exception] = []
         try:
-            return await retrying(attempt, retries=retries, may_retry=lambda: not begun, remaining=lambda: remaining)
+            return await attempt()
+        except LMError as raised:
+            failed.append(raised)
+        try:
+            return await retrying(attempt, failed, retries, lambda: not begun, lambda: remaining)
         except LMError as raised:
             return raised
+        finally:
+            assert not failed, "an error, and the frames it knows, would stay in the list"
 
     result = asyncio.run(run())
     return len(made), result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from lmstream_sync.errors import ConfigurationError, StreamTimeout
 from lmstream_sync.runtime import clocks, crossing, workers
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.clocks import limits_asked, request_clock
+from lmstream_sync.runtime.deadlines import CallClocks, RequestClock
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.timeout import Timeout
 from tests.runtime.programs import SOON, Endless, Silent, stream, stream_of_call, stream_of_function
@@ -242,6 +244,12 @@ def test_a_timeout_beats_what_the_program_raises_when_it_is_stopped() -> None:
     assert passes(stream(program, timeout=Timeout(idle=SHORT))) == "idle"
 
 
+def test_of_two_limits_of_which_one_says_nothing_none_is_made() -> None:
+    some, nothing = Timeout(first=1), Timeout()
+    assert some.over(None) is some.over(nothing) is some.over(some) is nothing.over(some) is some
+    assert some.over(Timeout(idle=2)) == Timeout(first=1, idle=2)
+
+
 # The clock of a model request
 
 
@@ -291,6 +299,56 @@ def test_first_begins_when_the_request_is_sent() -> None:
         return "replied"
 
     assert stream_of_call(program).result() == "replied"
+
+
+def test_requests_set_no_timers_where_the_limits_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One timer serves a call and all its requests."""
+
+    async def program(call: Call) -> int:
+        loop, timers = asyncio.get_running_loop(), 0
+        call_at = loop.call_at
+
+        def counted(*args: Any, **options: Any) -> asyncio.TimerHandle:
+            nonlocal timers
+            timers += 1
+            return call_at(*args, **options)
+
+        monkeypatch.setattr(loop, "call_at", counted)
+        for _ in range(5):
+            async with request_clock(None) as clock:
+                clock.sent()
+                assert 119 < (clock.remaining() or 0) <= 120
+                clock.arrived()
+        found = timers
+        await request(Timeout(first=5, idle=7))
+        assert timers > found
+        monkeypatch.undo()
+        return found
+
+    assert stream_of_call(program).result() == 0
+
+
+def test_a_request_keeps_its_limits_when_its_call_has_ended() -> None:
+    """It is one that a worker brought, which goes on after the program returned."""
+
+    class Ended:
+        stopping = False
+        clocks = CallClocks(Timeout(), lambda error: None)
+
+    async def late(ends_in_the_middle: bool) -> None:
+        call = Ended()
+        call.clocks.start(asyncio.get_running_loop(), 0.0)
+        if not ends_in_the_middle:
+            call.clocks.stop()
+        async with RequestClock(Timeout(first=SHORT), call) as clock:
+            clock.sent()
+            if ends_in_the_middle:
+                call.clocks.stop()
+            await asyncio.sleep(SOON)
+
+    for ends_in_the_middle in (True, False):
+        with pytest.raises(StreamTimeout, match="first token"):
+            asyncio.run(late(ends_in_the_middle))
 
 
 def test_idle_stands_still_until_the_first_token_and_counts_from_there() -> None:
