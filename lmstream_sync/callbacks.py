@@ -12,13 +12,20 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import Any, Final
 
 from lmstream_sync.settings import settings
 
-__all__ = ["BaseCallback", "active_call_id", "call_hooks", "put_back", "shared_loop_is", "stream_callbacks"]
+__all__ = [
+    "BaseCallback",
+    "HookedCall",
+    "active_call_id",
+    "put_back",
+    "shared_loop_is",
+    "stream_callbacks",
+    "watching",
+]
 
 _log = logging.getLogger("lmstream_sync.callbacks")
 
@@ -81,10 +88,46 @@ class BaseCallback:
         """After a tool ran."""
 
 
+#: Kind of call → its two hooks.
+_HOOKS: Final = {
+    kind: (f"on_{kind}_start", f"on_{kind}_end") for kind in ("module", "lm", "tool", "adapter_format", "adapter_parse")
+}
+
+
+def watching(kind: str, own: Sequence[Any] | None = None) -> Sequence[Any]:
+    """The callbacks in force here that have a hook for a kind of call; a call that none watches needs no `HookedCall`.
+
+    A hook that is `BaseCallback`'s own does nothing, so it is looked through. What a callback has is asked
+    anew each time: a hook may be put on its class, or on the object, at any moment.
+
+    Args:
+        kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
+        own: callbacks that were given to what is called.
+    """
+    configured, streams = settings.callbacks, stream_callbacks.get()
+    if not configured and not own and not streams:
+        return ()
+    start, end = _HOOKS[kind]
+    everyone = (*(configured or ()), *(own or ()), *streams)
+    return [each for each in everyone if _hook(each, start) is not None or _hook(each, end) is not None] or ()
+
+
+def _hook(callback: Any, name: str) -> Callable[..., Any] | None:
+    """A hook of a callback, or `None` where it has none, or the one that does nothing."""
+    method: Any = getattr(callback, name, None)
+    return None if getattr(method, "__func__", method) is getattr(BaseCallback, name) else method
+
+
 class HookedCall:
     """One watched call, round whose block the hooks run: set `outputs` before the block ends.
 
-    A class, as it stands round everything: a generator's context would cost several times as much.
+    A class, as a generator's context would cost several times as much.
+
+    Args:
+        kind: see `watching`.
+        callbacks: what `watching` gave.
+        instance: what is called.
+        inputs: its arguments.
 
     Attributes:
         call_id: the same for a start and its end; empty where nobody watches.
@@ -93,9 +136,8 @@ class HookedCall:
 
     __slots__ = ("_callbacks", "_inputs", "_instance", "_kind", "_token", "call_id", "outputs")
 
-    def __init__(self, kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any]) -> None:
-        self._kind, self._instance, self._inputs = kind, instance, inputs
-        self._callbacks = (*(settings.callbacks or ()), *(own or ()), *stream_callbacks.get())
+    def __init__(self, kind: str, callbacks: Sequence[Any], instance: Any, inputs: dict[str, Any]) -> None:
+        self._kind, self._callbacks, self._instance, self._inputs = kind, callbacks, instance, inputs
         self.call_id = ""
         self.outputs: Any = None
 
@@ -103,7 +145,7 @@ class HookedCall:
         if self._callbacks:
             self.call_id = f"{random.getrandbits(128):032x}"  # told apart, not hard to guess
             started = {"call_id": self.call_id, "instance": self._instance, "inputs": self._inputs}
-            _fire(self._callbacks, f"on_{self._kind}_start", **started)
+            _fire(self._callbacks, _HOOKS[self._kind][0], **started)
             self._token = active_call_id.set(self.call_id)
         return self
 
@@ -111,19 +153,7 @@ class HookedCall:
         if self._callbacks:
             put_back(active_call_id, self._token)
             outputs = self.outputs if error is None else None
-            _fire(self._callbacks, f"on_{self._kind}_end", call_id=self.call_id, outputs=outputs, exception=error)
-
-
-def call_hooks(kind: str, instance: Any, inputs: dict[str, Any], own: Sequence[Any] = ()) -> HookedCall:
-    """Run the start hooks of a call, then its block, then the end hooks; for a `with` statement.
-
-    Args:
-        kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
-        instance: what is called.
-        inputs: its arguments.
-        own: callbacks that were given to the instance itself.
-    """
-    return HookedCall(kind, instance, inputs, own)
+            _fire(self._callbacks, _HOOKS[self._kind][1], call_id=self.call_id, outputs=outputs, exception=error)
 
 
 def put_back(variable: ContextVar[Any], token: Token[Any]) -> None:
@@ -132,14 +162,16 @@ def put_back(variable: ContextVar[Any], token: Token[Any]) -> None:
     So it does where the loop of an unfinished task was closed, and the garbage collector
     ends the task's coroutine: then nobody reads the variable again.
     """
-    with suppress(ValueError):
+    try:
         variable.reset(token)
+    except ValueError:  # it was set elsewhere; (`suppress` would take longer than all the rest)
+        return
 
 
 def _fire(callbacks: Sequence[Any], hook: str, **arguments: Any) -> None:
     """Call one hook of every callback; what it raises is logged."""
     for callback in callbacks:
-        method = getattr(callback, hook, None)
+        method = _hook(callback, hook)
         if method is None:
             continue
         began = time.perf_counter()

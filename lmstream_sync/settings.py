@@ -45,6 +45,8 @@ class Settings:
     be set and read.
     """
 
+    _process: dict[str, Any]
+
     def __init__(self) -> None:
         # Changed by `dict.update` alone, one step under the interpreter lock: no lock of ours.
         object.__setattr__(self, "_process", dict(_DEFAULTS))
@@ -53,9 +55,9 @@ class Settings:
         overrides = _overrides.get()
         if key in overrides:
             return overrides[key]
-        process: dict[str, Any] = object.__getattribute__(self, "_process")
         try:
-            return process[key]
+            # Not `self._process`, for which a copy in the making would come here again.
+            return vars(self)["_process"][key]
         except KeyError:
             raise AttributeError(
                 f"no setting {key!r}; set it with lms.configure({key}=...) or lms.context({key}=...)"
@@ -71,7 +73,7 @@ class Settings:
         self.configure(**{key: value})
 
     def __contains__(self, key: str) -> bool:
-        return key in _overrides.get() or key in object.__getattribute__(self, "_process")
+        return key in _overrides.get() or key in self._process
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default` where it was never set."""
@@ -80,8 +82,7 @@ class Settings:
     @property
     def config(self) -> dict[str, Any]:
         """All keys and the values in force here, in a dict of one's own."""
-        process: dict[str, Any] = object.__getattribute__(self, "_process")
-        return {**process, **_overrides.get()}
+        return {**self._process, **_overrides.get()}
 
     def copy(self) -> dict[str, Any]:
         """The same as `config`; DSPy has both names."""
@@ -93,13 +94,11 @@ class Settings:
 
     def process_wide(self, key: str, default: Any = None) -> Any:
         """The value that `configure` set for the process, whatever `context` says here."""
-        process: dict[str, Any] = object.__getattribute__(self, "_process")
-        return process.get(key, default)
+        return self._process.get(key, default)
 
     def configure(self, **values: Any) -> None:
         """Set keys for the whole process, from any thread at any time; the next call sees them."""
-        process: dict[str, Any] = object.__getattribute__(self, "_process")
-        process.update(values)
+        self._process.update(values)
 
     @contextlib.contextmanager
     def context(self, **values: Any) -> Iterator[None]:
@@ -129,6 +128,19 @@ class Settings:
     def __repr__(self) -> str:
         return f"Settings({', '.join(sorted(self.config))})"
 
+
+def _known(key: str) -> property:
+    """A key as an attribute of the class: some are read in every call, and `__getattr__` comes only after a search."""
+
+    def value(self: Settings) -> Any:
+        overrides = _overrides.get()
+        return overrides[key] if key in overrides else self._process[key]
+
+    return property(value)
+
+
+for _key in _DEFAULTS:
+    setattr(Settings, _key, _known(_key))
 
 settings = Settings()
 configure = settings.configure

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import lmstream_sync as lms
-from lmstream_sync.callbacks import active_call_id
+from lmstream_sync.callbacks import active_call_id, watching
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
@@ -536,3 +536,65 @@ def test_a_coroutine_that_is_ended_in_another_context_still_tells_its_end() -> N
         contextvars.copy_context().run(coroutine.send, None)
         coroutine.close()
     assert [(each.hook, type(each.told)) for each in recorder.seen[1:]] == [("module end", GeneratorExit)]
+
+
+def test_only_what_has_a_hook_watches_wherever_the_hook_is() -> None:
+    """What is `BaseCallback`'s own does nothing, so a call with no other hook costs what one without callbacks does."""
+
+    class Inherits(lms.BaseCallback):
+        def on_tool_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None: ...
+
+    class NoBase:
+        def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None: ...
+
+    inherits, no_base, on_object = Inherits(), NoBase(), lms.BaseCallback()
+    with lms.context(callbacks=[inherits, no_base, on_object]):
+        assert [list(watching(kind)) for kind in ("module", "lm", "tool")] == [[], [no_base], [inherits]]
+        assert list(watching("module", [inherits])) == []
+        seen: list[Any] = []
+        vars(on_object)["on_module_start"] = lambda **told: seen.append(told["inputs"])
+        assert list(watching("module")) == [on_object]
+        Inherits.on_module_end = lambda self, **told: seen.append(told["outputs"])  # type: ignore[method-assign]
+        assert list(watching("module")) == [inherits, on_object]
+        SyncOnly()(q="x")
+    assert seen == [{"q": "x"}, "x"]
+
+
+class SyncOnly(lms.Module):
+    def forward(self, q: str) -> str:
+        return q
+
+
+def test_who_watches_nothing_of_a_request_has_nothing_made_for_it(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inputs of a hook are copied and scrubbed for those who see them alone."""
+    serve(chat(answer="yes"))
+
+    class Modules(lms.BaseCallback):
+        def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None: ...
+
+    def never(*_: Any) -> Any:
+        raise AssertionError("nobody sees this")
+
+    monkeypatch.setattr("lmstream_sync.lm.asking.Asked.shown", never)
+    with lms.context(callbacks=[Modules()]):
+        assert lms.Predict("q -> answer")(q="x").answer == "yes"
+
+
+def test_a_call_that_is_ended_in_another_context_leaves_that_one_as_it_was(recorded: Recorder) -> None:
+    class Waits(lms.Module):
+        async def aforward(self) -> None:
+            await asyncio.sleep(0)
+
+    waits = Waits()
+    coroutine = waits.acall()
+    contextvars.copy_context().run(coroutine.send, None)
+    coroutine.close()
+    asyncio.run(waits.acall())
+    assert recorded.hooks() == ["module start", "module end"] * 2
+
+
+@pytest.fixture
+def recorded() -> Iterator[Recorder]:
+    recorder = Recorder()
+    with lms.context(callbacks=[recorder]):
+        yield recorder

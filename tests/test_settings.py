@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import threading
 from collections.abc import Iterator
 
@@ -75,3 +76,11 @@ def test_a_forgotten_block_that_ends_elsewhere_changes_nothing_there() -> None:
     with lms.context(here="mine", other=1):
         del forgotten
         assert (lms.settings.here, lms.settings.other) == ("mine", 1)
+
+
+def test_they_can_be_copied() -> None:
+    """As a program may hold them that is copied or pickled; a copy in the making has no keys yet."""
+    with lms.context(lm="m"):
+        made = copy.copy(lms.settings)
+        assert made.lm == "m" and made.queue_size == lms.settings.queue_size
+        assert not hasattr(made, "no such key")

@@ -12,6 +12,7 @@ from typing import Any
 from lmstream_sync.adapters.reader import FieldDelta
 from lmstream_sync.signatures.annotations import members
 from lmstream_sync.signatures.fields import Field
+from lmstream_sync.signatures.remembered import remembered
 from lmstream_sync.signatures.signature import SignatureMeta
 from lmstream_sync.signatures.values import is_optional
 
@@ -23,7 +24,8 @@ def may_be_absent(field: Field) -> bool:
     return field.has_default or is_optional(field.annotation)
 
 
-def texts_of_absent_fields(signature: SignatureMeta) -> dict[str, str | Callable[[], Any]]:
+@remembered
+def texts_of_absent_fields(signature: SignatureMeta) -> Mapping[str, str | Callable[[], Any]]:
     """The output fields that a reply may lack, each with the text it has then: that of its default, else none.
 
     Or what makes that text: a text that is made anew each time must be made once a reply, by

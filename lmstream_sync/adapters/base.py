@@ -7,15 +7,16 @@ gives messages, is given text and gives fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from lmstream_sync.adapters.absent import may_be_absent
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished, Reader
-from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.callbacks import HookedCall, watching
 from lmstream_sync.errors import AdapterParseError, ConfigurationError, LMStreamError
 from lmstream_sync.signatures.fields import Field
 from lmstream_sync.signatures.notes import type_name
-from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.signature import SignatureMeta, outputs_of
 from lmstream_sync.signatures.values import parse_value, text_of
 
 __all__ = ["Adapter", "WholeReader"]
@@ -94,8 +95,11 @@ class Adapter:
             demos: examples, dicts or `Example` objects, with fields of the signature.
             inputs: name → value of the input fields.
         """
+        watchers = watching("adapter_format", self.callbacks)
+        if not watchers:
+            return self.messages(signature, demos, inputs)
         watched = {"signature": signature, "demos": demos, "inputs": inputs}
-        with call_hooks("adapter_format", self, watched, self.callbacks) as call:
+        with HookedCall("adapter_format", watchers, self, watched) as call:
             written = call.outputs = self.messages(signature, demos, inputs)
             return written
 
@@ -120,8 +124,11 @@ class Adapter:
         if self._parses():
             told = self._told_by_parse(signature, completion) if finished.values is None else finished.values
             return self._values(signature, completion, told, lambda field: told[field.name])
+        watchers = watching("adapter_parse", self.callbacks)
+        if not watchers:
+            return self._read(signature, finished, completion)
         watched = {"signature": signature, "completion": completion}
-        with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
+        with HookedCall("adapter_parse", watchers, self, watched) as call:
             found = call.outputs = self._read(signature, finished, completion)
             return found
 
@@ -136,7 +143,7 @@ class Adapter:
             raise self._undefined("reader(self, signature), or all of parse")
         reader.feed(completion)
         watched = {"signature": signature, "completion": completion}
-        with call_hooks("adapter_parse", self, watched, self.callbacks) as call:
+        with HookedCall("adapter_parse", watching("adapter_parse", self.callbacks), self, watched) as call:
             found = call.outputs = self._read(signature, reader.finish(), completion)
             return found
 
@@ -179,13 +186,13 @@ class Adapter:
 
     def _read(self, signature: SignatureMeta, finished: Finished, completion: str) -> dict[str, Any]:
         """The values that a reader's texts stand for."""
-        present = {
+        texts = finished.fields
+        present = [
             name
-            for name, field in signature.output_fields.items()
-            if finished.fields.get(name)
-            or (name in finished.fields and (field.annotation is str or not field.has_default))
-        }
-        return self._values(signature, completion, present, lambda field: _value(field, finished))
+            for name, field in outputs_of(signature).items()
+            if texts.get(name) or (name in texts and (field.annotation is str or not field.has_default))
+        ]
+        return self._values(signature, completion, present, partial(_value, finished))
 
     def _values(
         self, signature: SignatureMeta, completion: str, present: Container[str], value: Callable[[Field], Any]
@@ -193,7 +200,7 @@ class Adapter:
         """The values of all fields, in order; of those that are absent, their defaults."""
         parsed: dict[str, Any] = {}
         wrong: dict[str, str] = {}
-        for name, field in signature.output_fields.items():
+        for name, field in outputs_of(signature).items():
             if name not in present:
                 if not may_be_absent(field):
                     wrong[name] = f"the reply has no field {name!r}"
@@ -244,9 +251,11 @@ class WholeReader:
         return Finished([FieldDelta(name, text, True) for name, text in fields.items()], fields, values)
 
 
-def _value(field: Field, finished: Finished) -> Any:
+def _value(finished: Finished, field: Field) -> Any:
     """What a reader read of a field, as its type has it; the complaint names the text."""
     text = finished.fields[field.name]
+    if field.annotation is str and not field.constraints and finished.values is None:
+        return text
     try:
         if finished.values is not None and field.name in finished.values:
             from lmstream_sync.signatures.decoded import fit_value

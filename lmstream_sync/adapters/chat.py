@@ -16,7 +16,7 @@ from lmstream_sync.adapters.prompts import placeholder
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, Finished
 from lmstream_sync.signatures.notes import type_name
 from lmstream_sync.signatures.remembered import remembered
-from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.signature import SignatureMeta, inputs_of, outputs_of
 
 __all__ = ["ChatAdapter", "ChatReader"]
 
@@ -35,7 +35,7 @@ class ChatAdapter(AdapterWithFallback):
 
     def reader(self, signature: SignatureMeta) -> ChatReader:
         """A fresh reader for one reply."""
-        return ChatReader(signature.output_fields, texts_of_absent_fields(signature))
+        return ChatReader(outputs_of(signature), texts_of_absent_fields(signature))
 
     def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """The reply of a model that answers with these values; fields without one are left out."""
@@ -47,7 +47,7 @@ class ChatAdapter(AdapterWithFallback):
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value under its marker."""
-        return sections(signature.input_fields, values)
+        return sections(inputs_of(signature), values)
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The markers in their order."""
@@ -79,9 +79,11 @@ class ChatReader:
         absent: the fields that a reply may lack, with the text each has then, or what makes it.
     """
 
+    __slots__ = ("_absent", "_fields", "_name", "_open", "_scanner", "_unseen")
+
     def __init__(self, names: Iterable[str], absent: Mapping[str, str | Callable[[], Any]] | None = None) -> None:
         self._unseen = dict.fromkeys(names)
-        self._absent = dict(absent or {})
+        self._absent = absent
         self._scanner = MarkerScanner([*self._unseen, COMPLETED])
         self._name = ""
         #: The open field, or `None` before the first marker and after the last.
@@ -92,6 +94,9 @@ class ChatReader:
         """Take one piece; give at most one delta for each field that it touches."""
         if self._open is not None and not self._scanner.at_line_start and "\n" not in text:
             given = self._open.add(text)  # what most pieces are
+            return [FieldDelta(self._name, given, False)] if given else []
+        if self._scanner.goes_on(text):
+            given = self._open.add(text, self._scanner.partial) if self._open is not None else ""
             return [FieldDelta(self._name, given, False)] if given else []
         deltas: list[FieldEvent] = []
         begin = 0
@@ -110,7 +115,8 @@ class ChatReader:
         """The reply is over: a marker that is not complete is text; absent fields get their one delta."""
         deltas: list[FieldEvent] = []
         self._close("", deltas)
-        deltas += deltas_of_absent_fields(self._unseen, self._absent, self._fields)
+        if self._unseen and self._absent:
+            deltas += deltas_of_absent_fields(self._unseen, self._absent, self._fields)
         self._unseen.clear()
         return Finished(deltas, dict(self._fields))
 

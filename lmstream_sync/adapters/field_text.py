@@ -25,7 +25,7 @@ class FieldText:
         self._given: list[str] = []
         self._given_length = 0
         #: Pieces that wait, each with the field's length at its end.
-        self._waiting: deque[tuple[int, str]] = deque()
+        self._waiting: deque[tuple[int, str]] | None = None  # until a piece waits: few ever do
         self._length = 0
         #: How much of the text stays whatever comes: to the last character that is no white
         #: space and in no unfinished marker.
@@ -41,13 +41,13 @@ class FieldText:
                 begins with white space, and it may have begun in an earlier piece. Where it
                 stood for something else than itself, `retract` it.
         """
-        if self._length and not self._waiting and not partial and not self._partial and piece[-1:].strip():
-            # Nothing waits, and all of this piece is certain: what most pieces are.
-            self._length += len(piece)
-            self._sure = self._length
-            return self._give(piece)
         if not self._length:
             piece = piece.lstrip()
+        if not self._waiting and not partial and not self._partial and piece[-1:].strip():
+            # Nothing waits, and all of this piece is certain: what most pieces are.
+            self._length = self._given_length = self._sure = self._length + len(piece)
+            self._given.append(piece)
+            return piece
         if self._partial and len(partial) <= len(piece):
             # What looked like a marker is text after all; it is never white space alone.
             self._sure = self._length - len(self._partial) + len(self._partial.rstrip())
@@ -57,6 +57,8 @@ class FieldText:
             self._sure = self._length + len(certain)
         if piece:
             self._length += len(piece)
+            if self._waiting is None:
+                self._waiting = deque()
             self._waiting.append((self._length, piece))
         going: list[str] = []
         while self._waiting and self._waiting[0][0] <= self._sure:
@@ -72,7 +74,7 @@ class FieldText:
         """What the last `partial` began is no text: take it back. It was never given."""
         surplus, self._partial = len(self._partial), ""
         self._length -= surplus
-        while surplus:
+        while surplus and self._waiting:
             end, piece = self._waiting.pop()
             if len(piece) > surplus:
                 self._waiting.append((end - surplus, piece[:-surplus]))
@@ -80,8 +82,10 @@ class FieldText:
 
     def close(self) -> str:
         """The field has ended: give the rest of it, without the white space at its end."""
+        if not self._waiting:
+            return ""
         rest = "".join(piece for _, piece in self._waiting)
-        self._waiting.clear()
+        self._waiting = None
         return self._give(rest[: self._sure - self._given_length])
 
     def text(self) -> str:

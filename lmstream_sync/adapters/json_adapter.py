@@ -21,7 +21,8 @@ from lmstream_sync.adapters.prompts import PromptAdapter
 from lmstream_sync.signatures.annotations import members
 from lmstream_sync.signatures.notes import type_name, type_note
 from lmstream_sync.signatures.plain import jsonable
-from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.remembered import remembered
+from lmstream_sync.signatures.signature import SignatureMeta, inputs_of, outputs_of
 
 __all__ = ["JSONAdapter"]
 
@@ -60,9 +61,7 @@ class JSONAdapter(PromptAdapter):
 
     def reader(self, signature: SignatureMeta) -> JSONReader:
         """A fresh reader for one reply."""
-        fields = signature.output_fields
-        texts = [name for name, field in fields.items() if members(field.annotation) - {type(None)} == {str}]
-        return JSONReader(fields, texts_of_absent_fields(signature), texts)
+        return JSONReader(outputs_of(signature), texts_of_absent_fields(signature), _texts(signature))
 
     def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """The reply of a model that answers with these values; fields without one are left out."""
@@ -80,32 +79,49 @@ class JSONAdapter(PromptAdapter):
 
     def form(self, signature: SignatureMeta) -> str:
         """Inputs under their markers, and the object with its keys."""
-        parts = []
-        if signature.input_fields:
-            inputs = [f"{marker(name)}\n{{{name}}}" for name in signature.input_fields]
-            parts.append("\n\n".join(["What you are given stands under marker lines, in this form:", *inputs]))
-        keys = ",\n".join(f"  {json.dumps(name, ensure_ascii=False)}: ..." for name in signature.output_fields)
-        notes = "\n".join(
-            f"- `{name}`: {'; '.join([_note(field.annotation), *field.constraint_notes()])}"
-            for name, field in signature.output_fields.items()
-        )
-        parts.append(
-            "You answer with one JSON object with these keys, in this order, and nothing before or after it:\n\n"
-            f"{{\n{keys}\n}}\n\nTheir values:\n{notes}"
-        )
-        return "\n\n".join(parts)
+        return _form(signature)
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value under its marker."""
-        return sections(signature.input_fields, values)
+        return sections(inputs_of(signature), values)
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The keys in their order."""
-        keys = ", then ".join(
-            f"`{name}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
-            for name, field in signature.output_fields.items()
-        )
-        return f"Now answer with a JSON object and nothing else. Its keys: {keys}."
+        return _reminder(signature)
+
+
+@remembered
+def _texts(signature: SignatureMeta) -> frozenset[str]:
+    """The fields that are text whatever the JSON says."""
+    fields = signature.output_fields.items()
+    return frozenset(name for name, field in fields if members(field.annotation) - {type(None)} == {str})
+
+
+@remembered
+def _form(signature: SignatureMeta) -> str:
+    parts = []
+    if signature.input_fields:
+        inputs = [f"{marker(name)}\n{{{name}}}" for name in signature.input_fields]
+        parts.append("\n\n".join(["What you are given stands under marker lines, in this form:", *inputs]))
+    keys = ",\n".join(f"  {json.dumps(name, ensure_ascii=False)}: ..." for name in signature.output_fields)
+    notes = "\n".join(
+        f"- `{name}`: {'; '.join([_note(field.annotation), *field.constraint_notes()])}"
+        for name, field in signature.output_fields.items()
+    )
+    parts.append(
+        "You answer with one JSON object with these keys, in this order, and nothing before or after it:\n\n"
+        f"{{\n{keys}\n}}\n\nTheir values:\n{notes}"
+    )
+    return "\n\n".join(parts)
+
+
+@remembered
+def _reminder(signature: SignatureMeta) -> str:
+    keys = ", then ".join(
+        f"`{name}`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+        for name, field in signature.output_fields.items()
+    )
+    return f"Now answer with a JSON object and nothing else. Its keys: {keys}."
 
 
 def _note(annotation: Any) -> str:

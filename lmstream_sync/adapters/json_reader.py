@@ -67,6 +67,11 @@ class JSONReader:
     def feed(self, text: str) -> list[FieldEvent]:
         """Take one piece; give at most one delta for each field that it touches."""
         self._pieces.append(text)
+        if text and self._scanner.field is not None and self._scanner.takes_text(text):
+            field = self._fields[self._scanner.field]
+            field.given.append(text)
+            field.shown = True
+            return [FieldDelta(field.name, text, False)]
         self._take(text)
         return self._events() if self._touched else []
 

@@ -95,6 +95,13 @@ class ObjectScanner:
         self._offset += end
         return self._tokens
 
+    def takes_text(self, text: str) -> bool:
+        """Take a piece that is nothing but text of the field's string, as most are; any other is left for `scan`."""
+        if self._state is not ObjectScanner._in_string or '"' in text or "\\" in text or self._decoder.waits:
+            return False
+        self._offset += len(text)
+        return True
+
     def closing(self) -> str:
         """What the value that is being read lacks to its end."""
         in_string = self._state is ObjectScanner._skipped

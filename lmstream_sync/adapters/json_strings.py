@@ -44,6 +44,11 @@ class StringDecoder:
         #: The first half of a surrogate pair.
         self._half = ""
 
+    @property
+    def waits(self) -> bool:
+        """Whether something that came has yet to be given."""
+        return bool(self._escape or self._half)
+
     def read(self, text: str, at: int) -> tuple[str, int]:
         """Decode a piece.
 

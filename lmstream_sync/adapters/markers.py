@@ -7,8 +7,9 @@ stand before the marker. Only expected names count: everything else is text.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from lmstream_sync.signatures.fields import Field
@@ -22,6 +23,7 @@ COMPLETED: Final = "completed"
 _BLANKS = re.compile(r"[ \t]*")
 # A name is whatever stands between the two blanks: `\\w` lacks the combining marks that identifiers may have.
 _MARKER = re.compile(r"\[\[ ## ([^ \n]+) ## \]\]")
+_MARKER_BEGIN = re.compile(r"([ \t]*)\[\[ ## ([^ \n]+) ## \]\]")
 _MARKER_LINE = re.compile(r"\n[ \t]*\[\[ ## ([^ \n]+) ## \]\]")
 
 
@@ -33,7 +35,7 @@ def marker(name: str) -> str:
 def sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
     """Those fields that have a value, each under its marker."""
     return "\n\n".join(
-        f"{marker(name)}\n{format_value(field, values[name])}" for name, field in fields.items() if name in values
+        [f"{marker(name)}\n{format_value(field, values[name])}" for name, field in fields.items() if name in values]
     )
 
 
@@ -51,18 +53,39 @@ class Marker(NamedTuple):
     end: int
 
 
+class _Expected(NamedTuple):
+    """The markers that may come.
+
+    Attributes:
+        names: their names.
+        markers: themselves in order, so that one look finds whether a text begins one of them.
+        longest: the length of the longest.
+    """
+
+    names: tuple[str, ...]
+    markers: tuple[str, ...]
+    longest: int
+
+
+@lru_cache(maxsize=1024)
+def _expecting(names: tuple[str, ...]) -> _Expected:
+    """What follows from names, which are those of few signatures in many replies."""
+    markers = tuple(sorted(map(marker, set(names))))
+    return _Expected(names, markers, max(map(len, markers), default=0))
+
+
+@lru_cache(maxsize=1024)
+def _expecting_less(names: tuple[str, ...], dropped: str) -> _Expected:
+    return _expecting(tuple(name for name in names if name != dropped))
+
+
 class MarkerScanner:
     """Fed pieces, gives the markers that each completes, and knows what may yet become one."""
 
+    __slots__ = ("_expected", "at_line_start", "partial")
+
     def __init__(self, names: Iterable[str]) -> None:
-        self._names: set[str] = set()
-        #: The expected markers in order, so that one look finds whether a text begins one of them.
-        self._sorted: list[str] = []
-        for name in names:
-            if name not in self._names:
-                self._names.add(name)
-                insort(self._sorted, marker(name))
-        self._longest = max(map(len, self._sorted), default=0)
+        self._expected = _expecting(tuple(names))
         #: Whether the line so far is blanks and then `partial`; else a piece without a line feed has no marker.
         self.at_line_start = True
         #: The end of the text so far that may yet become a marker; empty where there is none.
@@ -70,20 +93,28 @@ class MarkerScanner:
 
     def drop(self, name: str) -> None:
         """Expect a name no more. May be called while `scan` is being read."""
-        if name in self._names:
-            self._names.discard(name)
-            del self._sorted[bisect_left(self._sorted, marker(name))]
+        self._expected = _expecting_less(self._expected.names, name)
+
+    def goes_on(self, text: str) -> bool:
+        """Take a piece that leaves the line the beginning of a marker, or blanks; any other is left for `scan`."""
+        if not self.at_line_start or len(text) >= self._expected.longest:
+            return False
+        candidate = self.partial + text if self.partial else text.lstrip(" \t")
+        if not self._begins_marker(candidate):
+            return False
+        self.partial = candidate
+        return True
 
     def scan(self, text: str) -> Iterator[Marker]:
         """The markers that a piece completes, in order. Read it to its end before the next piece."""
         if self.at_line_start:
-            found = self._continue_line(text)
+            found = self._whole_marker(text) or self._continue_line(text)
             if self.at_line_start:
                 return
             if found is not None:
                 yield found
         for match in _MARKER_LINE.finditer(text):
-            if match[1] in self._names:
+            if match[1] in self._expected.names:
                 yield Marker(match[1], match.start(), match.end())
         newline = text.rfind("\n")
         if newline >= 0:
@@ -91,25 +122,34 @@ class MarkerScanner:
             if self._begins_marker(beginning):
                 self.at_line_start, self.partial = True, beginning
 
+    def _whole_marker(self, text: str) -> Marker | None:
+        """The marker that a piece has at its beginning, where the line begins there too: how most are cut."""
+        match = _MARKER_BEGIN.match(text) if not self.partial else None
+        if match is None or match[2] not in self._expected.names:
+            return None
+        self.at_line_start = False
+        return Marker(match[2], match.end(1), match.end())
+
     def _continue_line(self, text: str) -> Marker | None:
         """Go on in a line that may still begin with a marker, to the marker or the end of that hope."""
         begin = 0 if self.partial else _blanks_end(text, 0)
-        candidate = self.partial + text[begin : begin + self._longest]
+        candidate = self.partial + text[begin : begin + self._expected.longest]
         if self._begins_marker(candidate):
             self.partial = candidate
             return None
         match = _MARKER.match(candidate)
         before, self.partial, self.at_line_start = self.partial, "", False
-        if match is None or match[1] not in self._names:
+        if match is None or match[1] not in self._expected.names:
             return None
         return Marker(match[1], -1 if before else begin, begin + match.end() - len(before))
 
     def _begins_marker(self, text: str) -> bool:
         """Whether a text is the beginning of an expected marker and not yet all of it."""
-        if len(text) >= self._longest:
+        _, markers, longest = self._expected
+        if len(text) >= longest:
             return False
-        at = bisect_left(self._sorted, text)
-        return at < len(self._sorted) and self._sorted[at].startswith(text) and self._sorted[at] != text
+        at = bisect_left(markers, text)
+        return at < len(markers) and markers[at].startswith(text) and markers[at] != text
 
 
 def _blanks_end(text: str, begin: int) -> int:

@@ -53,6 +53,8 @@ class PromptAdapter(Adapter):
         """
         with collecting_parts() as parts:
             written = self._written(signature, demos, inputs)
+        if not parts.held:
+            return written
         return [
             {**one, "content": parts.split(one["content"])} if isinstance(one.get("content"), str) else one
             for one in written
@@ -84,7 +86,7 @@ class PromptAdapter(Adapter):
         ]
 
     def _system(self, signature: SignatureMeta) -> str:
-        return f"{_fields_told(signature)}\n\n{self.form(signature)}\n\nYour task:\n{signature.instructions}"
+        return f"{_fields_told(signature)}\n\n{self.form(signature)}\n\nYour task:\n{_instructions(signature)}"
 
     def _turn(self, signature: SignatureMeta, turn: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A turn of a history: the message that it is, or its fields as a question and its answer."""
@@ -119,6 +121,11 @@ class PromptAdapter(Adapter):
 def _histories(signature: SignatureMeta) -> list[str]:
     """The inputs that are the turns of a conversation."""
     return [name for name, field in signature.input_fields.items() if is_history(field.annotation)]
+
+
+@remembered
+def _instructions(signature: SignatureMeta) -> str:
+    return signature.instructions
 
 
 @remembered

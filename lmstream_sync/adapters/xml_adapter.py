@@ -15,7 +15,8 @@ from lmstream_sync.adapters.prompts import placeholder
 from lmstream_sync.adapters.xml_field import REFERENCE, SECTION
 from lmstream_sync.adapters.xml_reader import XMLReader
 from lmstream_sync.signatures.notes import type_name
-from lmstream_sync.signatures.signature import SignatureMeta
+from lmstream_sync.signatures.remembered import remembered
+from lmstream_sync.signatures.signature import SignatureMeta, inputs_of, outputs_of
 from lmstream_sync.signatures.values import format_value
 
 __all__ = ["XMLAdapter"]
@@ -39,7 +40,7 @@ class XMLAdapter(AdapterWithFallback):
 
     def reader(self, signature: SignatureMeta) -> XMLReader:
         """A fresh reader for one reply."""
-        return XMLReader(signature.output_fields, texts_of_absent_fields(signature))
+        return XMLReader(outputs_of(signature), texts_of_absent_fields(signature))
 
     def render(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """The reply of a model that answers with these values; fields without one are left out.
@@ -55,30 +56,40 @@ class XMLAdapter(AdapterWithFallback):
 
     def form(self, signature: SignatureMeta) -> str:
         """Every field in its element."""
-        fields = [_element(name, placeholder(field)) for name, field in signature.fields.items()]
-        return (
-            "Each field, given or answered, stands between an opening and a closing tag of its name, "
-            "in exactly this form:\n\n" + "\n\n".join(fields) + "\n\nText stands there as it is. Only where a value "
-            "holds the closing tag of its own field, or something like `&lt;` that is meant as it stands, write "
-            "`&lt;` for its `<` and `&amp;` for its `&`."
-        )
+        return _form(signature)
 
     def question(self, signature: SignatureMeta, values: Mapping[str, Any]) -> str:
         """Each input that has a value in its element, as it is but for that element's closing tag."""
         return "\n\n".join(
             _element(name, _without_closing_tag(name, format_value(field, values[name])))
-            for name, field in signature.input_fields.items()
+            for name, field in inputs_of(signature).items()
             if name in values
         )
 
     def reminder(self, signature: SignatureMeta) -> str:
         """The tags in their order."""
-        order = ", then ".join(
-            f"`<{name}>`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
-            for name, field in signature.output_fields.items()
-        )
-        last = next(reversed(signature.output_fields), "")
-        return f"Now answer: {order}, each closed by its own closing tag, the last one by `</{last}>`."
+        return _reminder(signature)
+
+
+@remembered
+def _form(signature: SignatureMeta) -> str:
+    fields = [_element(name, placeholder(field)) for name, field in signature.fields.items()]
+    return (
+        "Each field, given or answered, stands between an opening and a closing tag of its name, "
+        "in exactly this form:\n\n" + "\n\n".join(fields) + "\n\nText stands there as it is. Only where a value "
+        "holds the closing tag of its own field, or something like `&lt;` that is meant as it stands, write "
+        "`&lt;` for its `<` and `&amp;` for its `&`."
+    )
+
+
+@remembered
+def _reminder(signature: SignatureMeta) -> str:
+    order = ", then ".join(
+        f"`<{name}>`" + ("" if field.annotation is str else f" ({type_name(field.annotation)})")
+        for name, field in signature.output_fields.items()
+    )
+    last = next(reversed(signature.output_fields), "")
+    return f"Now answer: {order}, each closed by its own closing tag, the last one by `</{last}>`."
 
 
 def _element(name: str, content: str) -> str:

@@ -65,6 +65,8 @@ class XMLField:
         Returns:
             The text that can go now, and where in the piece the closing tag ends; -1 where it did not come.
         """
+        if not (self._partial or self._at_start or self._in_section or "<" in piece or "&" in piece):
+            return self._text.add(piece[begin:] if begin else piece), -1  # what most pieces are
         going = ""
         if self._partial.startswith(self._closing):
             end = blanks_end(piece, begin)

@@ -88,7 +88,7 @@ def as_messages(prompt: str | None, messages: list[dict[str, Any]] | None) -> li
 
 def check_messages(messages: object) -> None:
     """Refuse what is no list of dicts."""
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(message, Mapping) for message in messages):
+    if not isinstance(messages, (list, tuple)) or not all(isinstance(one, (dict, Mapping)) for one in messages):
         raise ConfigurationError('messages= takes a list of dicts: [{"role": "user", "content": "..."}]')
 
 

@@ -18,21 +18,21 @@ def history_entry(
     model: str,
     prompt: str | None,
     messages: list[dict[str, Any]],
-    options: Mapping[str, Any],
+    options: dict[str, Any],
     outputs: list[str],
     usage: Mapping[str, Any],
     cost: float | None,
     cached: bool,
     error: str | None = None,
 ) -> dict[str, Any]:
-    """One request as `LM.history` shows it; `options` must be without secrets."""
+    """One request as `LM.history` shows it; `options` must be without secrets, and the entry's own."""
     return {
         "uuid": f"{random.getrandbits(128):032x}",  # told apart, not hard to guess
         "timestamp": datetime.datetime.now().isoformat(timespec="milliseconds"),
         "model": model,
         "prompt": prompt,
         "messages": messages,
-        "kwargs": dict(options),
+        "kwargs": options,
         "outputs": outputs,
         "usage": dict(usage),
         "cost": cost,

@@ -6,11 +6,11 @@ An LM is cheap and holds no connection: those belong to the loop, keyed by endpo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmstream_sync.callbacks import call_hooks
+from lmstream_sync.callbacks import HookedCall, watching
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.arguments import (
     as_messages,
@@ -32,6 +32,7 @@ from lmstream_sync.lm.secrets import hide, public
 from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.clocks import touch
+from lmstream_sync.runtime.loop import on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["LM"]
@@ -176,16 +177,13 @@ class LM:
         crossing.check_stopped()
         asked = self._asked(messages, options, prompt)
         touch()
-        with call_hooks("lm", self, asked.shown(), self.callbacks) as call:
-            reply = self._from_cache(asked)
-            if reply is None:
-                reply = crossing.run(
-                    lambda: self._ask(asked, tap),
-                    instead="await lm.acall(...)",
-                    timeout=asked.timeout,
-                    name=f"a request to {self.model}",
-                )
-            call.outputs = _texts(reply)
+        watchers = watching("lm", self.callbacks)
+        if not watchers:
+            reply = self._answer(asked, tap)
+        else:
+            with HookedCall("lm", watchers, self, asked.shown()) as call:
+                reply = self._answer(asked, tap)
+                call.outputs = _texts(reply)
         touch()
         return reply
 
@@ -200,15 +198,16 @@ class LM:
         """`request` for asynchronous code, on any loop."""
         await crossing.checkpoint()
         asked = self._asked(messages, options, prompt)
+        del messages, options  # they have been copied, and a stream that is open holds this frame
         touch()
-        with call_hooks("lm", self, asked.shown(), self.callbacks) as call:
-            await crossing.checkpoint()  # what the start hooks emitted goes out before the wait
-            reply = self._from_cache(asked)
-            if reply is None:
-                reply = await crossing.arun(
-                    lambda: self._ask(asked, tap), timeout=asked.timeout, name=f"a request to {self.model}"
-                )
-            call.outputs = _texts(reply)
+        watchers = watching("lm", self.callbacks)
+        if not watchers:
+            reply = self._from_cache(asked) or await self._ask_anywhere(asked, tap)
+        else:
+            with HookedCall("lm", watchers, self, asked.shown()) as call:
+                await crossing.checkpoint()  # what the start hooks emitted goes out before the wait
+                reply = self._from_cache(asked) or await self._ask_anywhere(asked, tap)
+                call.outputs = _texts(reply)
         touch()
         return reply
 
@@ -266,12 +265,16 @@ class LM:
         return make(self) if make is not None else None
 
     def _asked(self, messages: list[dict[str, Any]], options: Mapping[str, Any] | None, prompt: str | None) -> Asked:
-        for name in _NOT_PER_REQUEST:
-            if options and name in options:
-                raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
         check_messages(messages)
-        merged = {**self._options, **hide(dict(options or {}))}
-        merged = {name: value for name, value in merged.items() if value is not None}
+        # The caller may go on with his list: what was sent is sent again by a retry, and stands in the history.
+        sent = [dict(message) for message in messages]
+        merged = dict(self._options)
+        if options:
+            for name in _NOT_PER_REQUEST:
+                if name in options:
+                    raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
+            merged.update(hide(dict(options)))
+            merged = {name: value for name, value in merged.items() if value is not None}
         timeout = merged.pop("timeout", None)
         retries = merged.pop("num_retries", self.num_retries)
         check_retries(retries)
@@ -283,14 +286,14 @@ class LM:
         return Asked(
             request=LMRequest(
                 self.model,
-                messages,
+                sent,
                 merged,
                 engine_cache=cache and not in_memory,
                 fresh=not cache,
                 rollout_id=rollout_id,
             ),
             prompt=prompt,
-            key=cache_key(self.model, messages, merged, rollout_id) if cache and in_memory else None,
+            key=cache_key(self.model, sent, merged, rollout_id) if cache and in_memory else None,
             retries=retries,
             timeout=own.over(self.timeout) if own is not None else self.timeout,
         )
@@ -313,6 +316,24 @@ class LM:
         reply.cached, reply.usage, reply.price = True, {}, 0.0
         self._remember(asked, reply, None)
         return reply
+
+    def _answer(self, asked: Asked, tap: Tap | None) -> Reply:
+        """Of the cache, or of the provider; in a thread that may wait."""
+        reply = self._from_cache(asked)
+        if reply is not None:
+            return reply
+        return crossing.run(
+            lambda: self._ask(asked, tap),
+            instead="await lm.acall(...)",
+            timeout=asked.timeout,
+            name=f"a request to {self.model}",
+        )
+
+    def _ask_anywhere(self, asked: Asked, tap: Tap | None) -> Awaitable[Reply]:
+        """`_ask`, awaited on any loop: on ours there is nothing to cross."""
+        if on_loop_thread():
+            return self._ask(asked, tap)
+        return crossing.arun(lambda: self._ask(asked, tap), timeout=asked.timeout, name=f"a request to {self.model}")
 
     async def _ask(self, asked: Asked, tap: Tap | None) -> Reply:
         """On the loop, in a call: ask the engine and keep the reply."""

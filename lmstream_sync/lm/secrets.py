@@ -109,6 +109,10 @@ def reveal(value: Any) -> Any:
     return value
 
 
+#: What is no mapping at a glance: to ask that of a value takes longer than all the rest.
+_PLAIN = frozenset({str, int, float, bool, type(None), list})
+
+
 def public(options: Mapping[str, Any]) -> dict[str, Any]:
     """A copy without secrets, for cache keys, history and callbacks; a URL stays, without its password."""
     shown: dict[str, Any] = {}
@@ -116,7 +120,7 @@ def public(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Secret):
             if value.shown != MASK:
                 shown[name] = value.shown
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict) or (type(value) not in _PLAIN and isinstance(value, Mapping)):
             shown[name] = public(value)
         else:
             shown[name] = value

@@ -1,7 +1,8 @@
 """Programs: modules that ask models, and the tools they use.
 
 `module` has the base of all programs, with `entries` (the four ways in) and `tree` (modules
-within modules); `predict` asks a model once, by `run` and `reading`; `chain_of_thought` stands on it.
+within modules); `predict` asks a model once, by `run`, `reading` and, after an error, `steps`; `chain_of_thought`
+stands on it.
 `tool` is what a model may call, with `arguments` and `schemas`; `react` is the agent that has it
 do so, by `next_step`, `tool_running` and `trajectory`. `best_of_n` and `refine` make several `attempts`, `parallel`
 runs several programs. `batch` calls one for many examples, with a `progress` bar;

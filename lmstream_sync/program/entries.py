@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from functools import wraps
 from typing import Any, TypeVar
 
-from lmstream_sync.callbacks import call_hooks, put_back
+from lmstream_sync.callbacks import HookedCall, put_back, watching
 from lmstream_sync.lm.usage import UsageTally, current_tally
 from lmstream_sync.runtime.clocks import touch
 from lmstream_sync.settings import settings
 from lmstream_sync.signatures import Prediction
 
-__all__ = ["FOUR", "announced", "begun", "named_inputs", "nearest"]
+__all__ = ["FOUR", "OneCall", "announced", "named_inputs", "nearest"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,20 +46,20 @@ def nearest(cls: type, base: type, *names: str) -> str:
 
 
 def announced(entry: F) -> F:
-    """A `__call__` or `acall` that runs the module's hooks and counts its usage, once a call."""
+    """An overridden `__call__` or `acall` that runs the module's hooks and counts its usage, once a call."""
 
     @wraps(entry)
     def synchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _entered.get() is self:
             return entry(self, *args, **kwargs)
-        with _OneCall(self, args, kwargs) as call:
+        with OneCall(self, args, kwargs) as call:
             return call.gives(entry(self, *args, **kwargs))
 
     @wraps(entry)
     async def asynchronous(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _entered.get() is self:
             return await _awaited(entry(self, *args, **kwargs))
-        with _OneCall(self, args, kwargs) as call:
+        with OneCall(self, args, kwargs) as call:
             return call.gives(await _awaited(entry(self, *args, **kwargs)))
 
     awaits = entry.__name__ == "acall" or inspect.iscoroutinefunction(entry)
@@ -68,55 +68,78 @@ def announced(entry: F) -> F:
     return found
 
 
-class begun:
-    """Round the module's own work: if it calls the module again, that is another call."""
+class OneCall:
+    """Round one call of a module, whose output `gives` takes and gives back.
 
-    __slots__ = ("_token",)
+    Within another entry of the same call it tells and counts nothing.
 
-    def __enter__(self) -> None:
-        self._token = _entered.set(None)
+    Args:
+        module: what is called.
+        args, kwargs: with what.
+        begins: the block is the module's own work: if that calls the module again, that is another
+            call. Else it runs another entry of the module, which is the same call.
+    """
 
-    def __exit__(self, *exc_info: object) -> None:
-        put_back(_entered, self._token)
+    # One object for all of it, which makes no others where nobody watches: every open stream holds one.
+    __slots__ = ("_begins", "_entered", "_hooks", "_module", "_tallies", "_tally")
 
-
-class _OneCall:
-    """Round one call of a module, whose output `gives` takes and gives back."""
-
-    __slots__ = ("_call", "_entered", "_module", "_tallies", "_tally")
-
-    def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begins: bool = False) -> None:
         self._module = module
+        self._begins = begins
+        self._tally: UsageTally | None = None
+        self._hooks: HookedCall | None = None
+        self._entered: Token[Any] | None = None
+        if _entered.get() is module:
+            return
         self._tally = UsageTally()
-        self._call = call_hooks("module", module, named_inputs(module, args, kwargs), module.callbacks)
+        watchers = watching("module", module.callbacks)
+        if watchers:
+            self._hooks = HookedCall("module", watchers, module, named_inputs(module, args, kwargs))
 
-    def __enter__(self) -> _OneCall:
-        self._tallies = current_tally.set((*current_tally.get(), self._tally))
-        self._entered = _entered.set(self._module)
-        touch()
-        try:
-            self._call.__enter__()
-        except BaseException:
-            self._leave()
-            raise
+    def __enter__(self) -> OneCall:
+        if self._tally is not None:
+            self._tallies = current_tally.set((*current_tally.get(), self._tally))
+            touch()
+        if self._hooks is not None:
+            # A hook that calls the module does not begin another call, so it is not called for that again.
+            self._entered = _entered.set(self._module)
+            try:
+                self._hooks.__enter__()
+            except BaseException:
+                self._leave()
+                raise
+        within = None if self._begins else self._module
+        if _entered.get() is not within:
+            token = _entered.set(within)
+            self._entered = self._entered or token
         return self
 
     def gives(self, output: Any) -> Any:
-        self._call.outputs = output
-        if isinstance(output, Prediction):
+        """The call gave this."""
+        if self._hooks is not None:
+            self._hooks.outputs = output
+        if self._tally is not None and isinstance(output, Prediction):
             _account(output, self._tally)
         return output
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         try:
-            self._call.__exit__(kind, error, trace)
+            if self._hooks is not None:
+                # Of its own, as this may be another context than the one it began in: see `put_back`.
+                within = _entered.set(self._module)
+                try:
+                    self._hooks.__exit__(kind, error, trace)
+                finally:
+                    put_back(_entered, within)
         finally:
             self._leave()
 
     def _leave(self) -> None:
-        touch()
-        put_back(_entered, self._entered)
-        put_back(current_tally, self._tallies)
+        if self._entered is not None:
+            put_back(_entered, self._entered)
+        if self._tally is not None:
+            touch()
+            put_back(current_tally, self._tallies)
 
 
 def _account(prediction: Prediction, tally: UsageTally) -> None:

@@ -6,8 +6,9 @@ request does not try it again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from lmstream_sync.adapters.base import Adapter
 from lmstream_sync.errors import BadRequestError, ContextWindowExceededError
@@ -37,27 +38,41 @@ class Manner(NamedTuple):
     names: frozenset[str]
 
 
+_PLAINLY: Final = (Manner(MappingProxyType({}), False, frozenset()),)
+
+
 def manners(
-    adapter: Adapter, signature: SignatureMeta, *, functions: bool, given: Mapping[str, Any], endpoint: tuple[str, str]
-) -> Iterator[Manner]:
+    adapter: Adapter,
+    signature: SignatureMeta,
+    *,
+    functions: bool,
+    given: Callable[[], Mapping[str, Any]],
+    endpoint: Callable[[], tuple[str, str]],
+) -> Sequence[Manner]:
     """The ways to try, the best first; at least one.
 
     Args:
         adapter: says which options help.
         signature: the run's.
         functions: whether there are tools to tell the model of by the wire format.
-        given: the user's own options, which win.
-        endpoint: model and address.
+        given: gives the user's own options, which win; asked only where there is a choice.
+        endpoint: gives model and address; asked only then, too.
     """
-    refused = _refused.get(endpoint, frozenset())
+    helping = adapter.request_options(signature)
+    if not functions and not any(helping):
+        return _PLAINLY
+    users = given()
+    refused = _refused.get(endpoint(), frozenset())
+    found: list[Manner] = []
     for calls_functions in (True, False) if functions else (False,):
-        for options in adapter.request_options(signature):
+        for options in helping:
             # A reply that calls tools has no text to keep to a form.
-            if options and (calls_functions or "response_format" in given):
+            if options and (calls_functions or "response_format" in users):
                 continue
             names = frozenset(_names(options)) | ({"tools"} if calls_functions else frozenset())
             if not names & refused:
-                yield Manner(options, calls_functions, names)
+                found.append(Manner(options, calls_functions, names))
+    return found
 
 
 def was_refused(error: BadRequestError) -> bool:

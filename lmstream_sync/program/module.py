@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lmstream_sync.errors import ConfigurationError, SignatureError
 from lmstream_sync.program.batch import batch
-from lmstream_sync.program.entries import FOUR, announced, begun, nearest
+from lmstream_sync.program.entries import FOUR, OneCall, announced, nearest
 from lmstream_sync.program.saving import Saved
 from lmstream_sync.program.tree import replaced, walk
 from lmstream_sync.runtime import crossing
@@ -71,7 +71,6 @@ class Module(Saved):
             if inspect.isfunction(entry):
                 setattr(cls, name, announced(entry))
 
-    @announced
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program and wait for it, in any thread but the event loop's.
 
@@ -82,25 +81,24 @@ class Module(Saved):
         cls = type(self)
         other = ("acall",) if cls.__call__ is Module.__call__ else ()
         how = nearest(cls, Module, "forward", "aforward", *other)
-        if how == "acall":
-            return self._cross(self.acall, args, kwargs)
-        with begun():
+        with OneCall(self, args, kwargs, begins=how != "acall") as call:
+            if how == "acall":
+                return call.gives(self._cross(self.acall, args, kwargs))
             if how == "aforward":
-                return self._cross(self.aforward, args, kwargs)
-            return self.forward(*args, **kwargs)
+                return call.gives(self._cross(self.aforward, args, kwargs))
+            return call.gives(self.forward(*args, **kwargs))
 
-    @announced
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program and await it, on any event loop."""
         cls = type(self)
         other = ("__call__",) if cls.acall is Module.acall else ()
         how = nearest(cls, Module, "aforward", "forward", *other)
-        if how == "__call__":
-            return await in_worker(partial(self, *args, **kwargs), name=cls.__name__)
-        with begun():
+        with OneCall(self, args, kwargs, begins=how != "__call__") as call:
+            if how == "__call__":
+                return call.gives(await in_worker(partial(self, *args, **kwargs), name=cls.__name__))
             if how == "forward":
-                return await in_worker(partial(self.forward, *args, **kwargs), name=cls.__name__)
-            return await self.aforward(*args, **kwargs)
+                return call.gives(await in_worker(partial(self.forward, *args, **kwargs), name=cls.__name__))
+            return call.gives(await self.aforward(*args, **kwargs))
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the program does; override it. Where only `aforward` is written, runs that.

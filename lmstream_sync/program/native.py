@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from lmstream_sync.adapters.base import Adapter
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldObject
@@ -46,9 +47,18 @@ def tools_field(signature: SignatureMeta) -> str | None:
     return None
 
 
+_NONE: Final[Mapping[str, type[NativeField]]] = MappingProxyType({})
+
+
+@remembered
+def _all_text(signature: SignatureMeta) -> bool:
+    """Whether a reply has nothing but text."""
+    return all(field.annotation is str for field in signature.output_fields.values())
+
+
 def native_fields(
     adapter: Adapter, signature: SignatureMeta, *, calls_functions: bool = False
-) -> dict[str, type[NativeField]]:
+) -> Mapping[str, type[NativeField]]:
     """Output field → how it is read beside the text, for those that may be.
 
     Args:
@@ -56,6 +66,8 @@ def native_fields(
         signature: the run's.
         calls_functions: the request tells the model of its tools.
     """
+    if _all_text(signature):
+        return _NONE
     found: dict[str, type[NativeField]] = {}
     for name, field in signature.output_fields.items():
         if field.annotation is str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lmstream_sync.errors import LMStreamError
 from lmstream_sync.program.entries import FOUR, nearest
 from lmstream_sync.program.module import Predictor
-from lmstream_sync.program.run import Run, asked, awaited, waited
+from lmstream_sync.program.run import Run, asked
+from lmstream_sync.program.steps import awaited, waited
 from lmstream_sync.runtime.waiting import forbid_on_loop
 from lmstream_sync.signatures import Prediction, SignatureLike, ensure_signature
 
@@ -68,11 +70,21 @@ class Predict(Predictor):
             StreamError: on the event-loop thread, where it may not wait.
         """
         forbid_on_loop("await predict.acall(...)")
-        return waited(Run(self, args, inputs).steps())
+        run = Run(self, args, inputs)
+        try:
+            return run.prediction(run.lm.request(*run.first()))
+        except LMStreamError as error:
+            further = run.further(error)
+        return waited(further)
 
     async def aforward(self, *args: Any, **inputs: Any) -> Prediction:
         """Ask, and await the answer; raises what `forward` raises."""
-        return await awaited(Run(self, args, inputs).steps())
+        run = Run(self, args, inputs)
+        try:
+            return run.prediction(await run.lm.arequest(*run.first()))
+        except LMStreamError as error:
+            further = run.further(error)
+        return await awaited(further)
 
     def check_call(self, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Raise what can be known to be wrong with a call before it starts: its inputs, no LM.

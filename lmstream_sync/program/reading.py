@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from lmstream_sync.adapters.base import Adapter
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart, Finished
@@ -16,14 +17,14 @@ from lmstream_sync.errors import AdapterParseError, ConfigurationError
 from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.program.native import NativeField
 from lmstream_sync.program.observing import RunObserver
-from lmstream_sync.signatures import SignatureMeta
+from lmstream_sync.signatures import SignatureMeta, outputs_of
 
 __all__ = ["ChoiceRead", "Reading", "ReplyTap"]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Reading:
-    """How the replies to one request are read.
+    """How the replies to one request are read. Never changed; not frozen, as that takes long to make.
 
     Attributes:
         adapter: reads the text.
@@ -59,15 +60,15 @@ class Reading:
                 f"the model refused to answer: {choice.refusal}", adapter_name=name, refusal=choice.refusal
             )
         texts = dict(read.finished.fields)
-        signature = without(self.asked, read.beside)
+        signature = without(self.asked, read.beside) if read.beside else self.asked
         if choice.tool_calls and self.calls_functions:
             # A model that calls tools may leave out the rest.
             signature = without(signature, [name for name in signature.output_fields if not texts.get(name)])
-        found = self.adapter.values(signature, read.finished, choice.text) if signature.output_fields else {}
+        found = self.adapter.values(signature, read.finished, choice.text) if outputs_of(signature) else {}
         for name, (value, text) in read.beside.items():
             found[name], texts[name] = value, text
         values: dict[str, Any] = {}
-        for name, field in self.signature.output_fields.items():
+        for name, field in outputs_of(self.signature).items():
             values[name] = found.get(name, "" if field.annotation is str else None)
         return values, {name: texts[name] for name in values if name in texts}
 
@@ -81,7 +82,7 @@ class ChoiceRead(NamedTuple):
     """
 
     finished: Finished
-    beside: dict[str, tuple[Any, str]]
+    beside: Mapping[str, tuple[Any, str]]
 
 
 def without(signature: SignatureMeta, names: Iterable[str]) -> SignatureMeta:
@@ -94,21 +95,38 @@ def without(signature: SignatureMeta, names: Iterable[str]) -> SignatureMeta:
     return found
 
 
+_NONE: Final[Mapping[str, NativeField]] = MappingProxyType({})
+
+#: What was given beside the text, where nothing was.
+_NOTHING_BESIDE: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType({})
+
+
 class _ChoiceReading:
     """Reads one answer of a reply, piece by piece."""
 
+    __slots__ = ("_asked", "_by_text", "_calls_functions", "_natives", "reader")
+
     def __init__(self, how: Reading) -> None:
         self.reader = how.adapter.new_reader(how.asked)
-        self._natives = {name: kind(how.signature.output_fields[name]) for name, kind in how.natives.items()}
-        self._asked = how.asked.output_fields
+        self._asked = outputs_of(how.asked)
         self._calls_functions = how.calls_functions
-        #: Native fields of which the text has given something.
-        self._by_text: set[str] = set()
+        #: Empty where the reply is nothing but text, as most are.
+        self._natives: Mapping[str, NativeField] = _NONE
+        if how.natives:
+            fields = outputs_of(how.signature)
+            self._natives = {name: kind(fields[name]) for name, kind in how.natives.items()}
+            #: Native fields of which the text has given something.
+            self._by_text: set[str] = set()
 
-    def feed(self, delta: Delta) -> list[FieldEvent]:
+    @property
+    def reads_text_alone(self) -> bool:
+        """Whether nothing that a model gives beside its text is read."""
+        return not self._natives
+
+    def feed(self, delta: Delta) -> Sequence[FieldEvent]:
         """What a piece has for the fields."""
         if not self._natives:
-            return self.reader.feed(delta.content) if delta.content else []
+            return self.reader.feed(delta.content) if delta.content else ()
         events: list[FieldEvent] = []
         for name, native in self._natives.items():
             given = native.feed(delta)
@@ -131,7 +149,7 @@ class _ChoiceReading:
         if self._calls_functions:
             finished = self._beside_calls(finished, choice)
         if not self._natives:
-            return finished.deltas, ChoiceRead(finished, {})
+            return finished.deltas, ChoiceRead(finished, _NOTHING_BESIDE)
         events = self._told(finished.deltas)
         beside: dict[str, tuple[Any, str]] = {}
         for name, native in self._natives.items():
@@ -189,26 +207,41 @@ class ReplyTap:
         observer: sees the pieces and the fields' events.
     """
 
+    __slots__ = ("_first", "_how", "_observer", "_others", "_read", "wants_raw")
+
     def __init__(self, how: Reading, observer: RunObserver) -> None:
         #: Whether the pieces must bear the provider's own object: an engine may have to make it.
-        self.wants_raw = observer.wants_raw or any(native.reads_raw for native in how.natives.values())
+        self.wants_raw = observer.wants_raw
+        if how.natives and not self.wants_raw:
+            self.wants_raw = any(native.reads_raw for native in how.natives.values())
         self._how = how
         self._observer = observer
-        self._readings: dict[int, _ChoiceReading] = {}
+        #: The reading of the answer that the observer sees, and those of others (`n` above 1).
+        self._first: _ChoiceReading | None = None
+        self._others: dict[int, _ChoiceReading] | None = None
         self._read: dict[int, ChoiceRead] | None = None
 
     async def feed(self, deltas: Sequence[Delta]) -> None:
         """Pieces arrived. Those of other answers than the first are seen raw, without fields."""
-        readings, observer = self._readings, self._observer
-        seen: list[FieldEvent] = []
-        for delta in deltas:
-            index = delta.index
-            fields = (readings.get(index) or self._reading(index)).feed(delta)
-            if observer.wants_raw:
-                observer.saw(delta, fields if index == 0 else [])
-            elif index == 0:
-                seen += fields
-        if seen:
+        observer = self._observer
+        if observer.wants_raw:
+            for delta in deltas:
+                fields = self._reading(delta.index).feed(delta)
+                observer.saw(delta, fields if delta.index == 0 else ())
+        else:
+            seen: list[FieldEvent] = []
+            first = self._first or self._reading(0)
+            # Straight to the reader where a piece can have nothing but text for it: this is run for every piece.
+            read = first.reader.feed if first.reads_text_alone else None
+            for delta in deltas:
+                if delta.index != 0:
+                    self._reading(delta.index).feed(delta)
+                elif read is None:
+                    seen += first.feed(delta)
+                elif delta.content:
+                    seen += read(delta.content)
+            if not seen:
+                return
             observer.saw(None, seen)
         await observer.flush()
 
@@ -226,7 +259,12 @@ class ReplyTap:
         return self._read.get(choice.index) if self._read is not None else None
 
     def _reading(self, index: int) -> _ChoiceReading:
-        reading = self._readings.get(index)
-        if reading is None:
-            reading = self._readings[index] = _ChoiceReading(self._how)
-        return reading
+        if index == 0:
+            if self._first is None:
+                self._first = _ChoiceReading(self._how)
+            return self._first
+        if self._others is None:
+            self._others = {}
+        if index not in self._others:
+            self._others[index] = _ChoiceReading(self._how)
+        return self._others[index]

@@ -1,14 +1,14 @@
 """One run of a predictor: what it asks a model for, and the Prediction it makes of the reply.
 
-All of `Predict` that is the same whether it waits or awaits: a run gives its steps one by
-one, and `waited` and `awaited` take them.
+All of `Predict` that is the same whether it waits or awaits. Most runs are one request and its
+reply (`Run.first`, `Run.prediction`); what may be tried after an error is given step by step
+(`Run.further`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmstream_sync.adapters import Adapter, ChatAdapter
 from lmstream_sync.adapters.content import documents_as_text
@@ -20,16 +20,15 @@ from lmstream_sync.program.module import Predictor
 from lmstream_sync.program.native import left_out, native_fields, takes_documents, tools_field
 from lmstream_sync.program.observing import RunObserver, current_observer
 from lmstream_sync.program.reading import Reading, ReplyTap, without
+from lmstream_sync.program.steps import Ask, OffLoop, Request, Show, Steps
 from lmstream_sync.program.tool_running import tools_by_name
-from lmstream_sync.runtime import crossing
-from lmstream_sync.runtime.workers import in_worker
 from lmstream_sync.settings import settings
-from lmstream_sync.signatures import Prediction, SignatureMeta, check_inputs, ensure_signature
+from lmstream_sync.signatures import Prediction, SignatureMeta, check_inputs, ensure_signature, inputs_of
 
 if TYPE_CHECKING:
     from lmstream_sync.lm.model import LM
 
-__all__ = ["Asked", "Run", "adapter_in_force", "asked", "awaited", "waited"]
+__all__ = ["Asked", "Run", "adapter_in_force", "asked"]
 
 
 class Asked(NamedTuple):
@@ -62,14 +61,14 @@ def asked(predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) 
     inputs = dict(kwargs)
     signature = ensure_signature(inputs.pop("signature", None) or predictor.signature)
     if args:
-        names = ", ".join(f"{name}=..." for name in signature.input_fields)
+        names = ", ".join(f"{name}=..." for name in inputs_of(signature))
         raise SignatureError(f"a predictor takes its inputs by name: predict({names})")
 
-    def option(name: str) -> Any:
-        # An input field of that name is an input.
-        return inputs.pop(name, None) if name not in signature.input_fields else None
-
-    lm, config, demos = option("lm"), option("config"), option("demos")
+    fields = inputs_of(signature)
+    # An input field of that name is an input.
+    lm = inputs.pop("lm") if "lm" in inputs and "lm" not in fields else None
+    config = inputs.pop("config") if "config" in inputs and "config" not in fields else None
+    demos = inputs.pop("demos") if "demos" in inputs and "demos" not in fields else None
     if config is not None and not isinstance(config, Mapping):
         raise ConfigurationError(f"config={config!r}: give a dict of the request's options, {{'temperature': 0.5}}")
     checked = check_inputs(signature, inputs)
@@ -81,7 +80,7 @@ def asked(predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         signature=attempt_signature(signature, predictor),
         lm=model,
         demos=predictor.demos if demos is None else demos,
-        config=attempt_config({**predictor.config, **(config or {})}, model),
+        config=attempt_config({**predictor.config, **config} if config else dict(predictor.config), model),
         inputs=checked,
         tools=tools,
     )
@@ -118,198 +117,73 @@ def adapter_in_force() -> Adapter:
     return adapter
 
 
-class Step(Protocol):
-    """Something that a run has to wait for."""
-
-    def wait(self) -> Any:
-        """In a thread that may block."""
-        ...
-
-    async def take(self) -> Any:
-        """On an event loop."""
-        ...
-
-
-Steps = Generator[Step, Any, Prediction]
-
-
-class _Ask(NamedTuple):
-    """Send a request."""
-
-    lm: LM
-    messages: list[dict[str, Any]]
-    options: dict[str, Any]
-    tap: ReplyTap | None
-
-    def wait(self) -> Reply:
-        return self.lm.request(self.messages, self.options, self.tap)
-
-    async def take(self) -> Reply:
-        return await self.lm.arequest(self.messages, self.options, self.tap)
-
-
-class _OffLoop(NamedTuple):
-    """Do something that imports, and so not on the loop."""
-
-    do: Callable[[], Any]
-
-    def wait(self) -> Any:
-        return self.do()
-
-    async def take(self) -> Any:
-        return await in_worker(self.do, name="an import")
-
-
-class _Show(NamedTuple):
-    """Hand on what the observer was told."""
-
-    observer: RunObserver
-
-    def wait(self) -> None:
-        crossing.run(self.observer.flush, instead="await predict.acall(...)", name="a restart")
-
-    async def take(self) -> None:
-        await self.observer.flush()
-
-
-def waited(steps: Steps) -> Prediction:
-    """Take the steps of a run in a thread that may block."""
-    go_on: Callable[[], Step] = partial(next, steps)
-    try:
-        while True:
-            try:
-                step = go_on()
-            except StopIteration as stop:
-                made: Prediction = stop.value
-                return made
-            try:
-                go_on = partial(steps.send, step.wait())
-            except LMStreamError as error:
-                go_on = partial(steps.throw, error)
-    finally:
-        del go_on  # it may hold an error, whose traceback holds this frame
-
-
-async def awaited(steps: Steps) -> Prediction:
-    """Take the steps of a run on an event loop."""
-    go_on: Callable[[], Step] = partial(next, steps)
-    try:
-        while True:
-            try:
-                step = go_on()
-            except StopIteration as stop:
-                made: Prediction = stop.value
-                return made
-            try:
-                go_on = partial(steps.send, await step.take())
-            except LMStreamError as error:
-                go_on = partial(steps.throw, error)
-    finally:
-        del go_on
-
-
 class Run:
     """One run of a predictor, from its arguments to its Prediction.
+
+        run = Run(predictor, args, kwargs)
+        try:
+            return run.prediction(run.lm.request(*run.first()))
+        except LMStreamError as error:
+            further = run.further(error)
+        return waited(further)
+
+    Attributes:
+        lm: the model that is asked.
 
     Raises:
         SignatureError, ConfigurationError: see `asked`.
     """
 
+    # One object for all that a run knows, as every open stream holds one.
+    __slots__ = (
+        "_adapter",
+        "_answered",
+        "_asked",
+        "_how",
+        "_observer",
+        "_predictor",
+        "_refused",
+        "_tap",
+        "_ways",
+        "lm",
+    )
+
     def __init__(self, predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self._predictor = predictor
         self._asked = asked(predictor, args, kwargs)
+        self.lm = self._asked.lm
         self._adapter = adapter_in_force()
-        lm = self._asked.lm
-        self._given: dict[str, Any] = {**getattr(lm, "kwargs", {}), **self._asked.config}
-        self._endpoint = (str(getattr(lm, "model", "")), str(self._given.get("api_base") or ""))
+        #: The ways to ask that are left, that of the request under way before them.
+        self._ways: Sequence[Manner] = ()
+        #: What the endpoint refused of the ways before.
+        self._refused: frozenset[str] = frozenset()
+        #: Whether the request under way got its reply: what goes wrong from then on is in that.
+        self._answered = False
         observer = current_observer.get()
-        self._observer = observer.begin(predictor, self._asked.signature) if observer is not None else None
+        self._observer: RunObserver | None = None
+        if observer is not None:
+            self._observer = observer.begin(predictor, self._asked.signature)
 
-    def steps(self) -> Steps:
-        """What there is to wait for, one after the other; gives the Prediction.
+    def first(self) -> Request:
+        """The first request."""
+        return self._begin(self._adapter)
 
-        A reply that does not parse is asked for once more where the adapter has a fallback.
+    def prediction(self, reply: Reply) -> Prediction:
+        """The Prediction that the reply to the request under way makes.
 
         Raises:
             AdapterParseError: the reply lacks a field, or a field does not fit its type.
         """
-        try:
-            return (yield from self._attempts())
-        except LMStreamError:
-            if self._observer is not None:
-                self._observer.failed()
-            raise
-
-    def _attempts(self) -> Steps:
-        """Ask, and once more by the adapter's fallback where the reply does not parse."""
-        try:
-            return (yield from self._attempt(self._adapter))
-        except AdapterParseError as error:
-            failure = error
-        try:
-            fallback: Adapter | None = yield _OffLoop(self._adapter.fallback)
-            if fallback is None or failure.refusal is not None:
-                raise failure
-        finally:
-            del failure
-        if self._observer is not None:
-            self._observer.restart("the reply did not parse; asking once more")
-        made = yield from self._attempt(fallback)
-        if self._observer is not None:
-            yield _Show(self._observer)  # a cache hit fed no tap that would have
-        return made
-
-    def _attempt(self, adapter: Adapter) -> Steps:
-        """Ask in the ways that help a model to keep to the form, then without."""
-        signature = self._asked.signature
-        tools = self._asked.tools if adapter.use_native_function_calling else None
-        ways = list(
-            manners(adapter, signature, functions=tools is not None, given=self._given, endpoint=self._endpoint)
-        )
-        refused: frozenset[str] = frozenset()
-        for number, manner in enumerate(ways, 1):
-            how, request = self._request(adapter, manner, tools if manner.calls_functions else None)
-            try:
-                reply: Reply = yield request
-            except BadRequestError as error:
-                if number == len(ways) or not was_refused(error):
-                    raise
-                refused |= manner.names - ways[number].names
-                continue
-            if refused:
-                remember_refused(self._endpoint, refused)
-            return self._prediction(how, request.tap, reply)
-        raise AssertionError("there is always a way to ask")
-
-    def _request(self, adapter: Adapter, manner: Manner, tools: str | None) -> tuple[Reading, _Ask]:
-        """A request, and how its reply is read."""
-        signature = self._asked.signature
-        inputs = dict(self._asked.inputs)
-        options = {**manner.options, **self._asked.config}
-        natives = native_fields(adapter, signature, calls_functions=tools is not None)
-        prompt = without(signature, left_out(natives, self._endpoint[0], self._given))
-        if tools is not None:
-            prompt = without(prompt, [tools])
-            options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools)])
-            if adapter.parallel_tool_calls is not None:
-                options.setdefault("parallel_tool_calls", adapter.parallel_tool_calls)
-        how = Reading(adapter, signature, prompt, natives, calls_functions=tools is not None)
-        messages = adapter.format(prompt, self._asked.demos, inputs)
-        if not takes_documents(self._endpoint[0]):
-            messages = documents_as_text(messages)
-        # Only a run that somebody listens to asks for a streamed reply.
-        tap = ReplyTap(how, self._observer) if self._observer is not None else None
-        return how, _Ask(self._asked.lm, messages, options, tap)
-
-    def _prediction(self, how: Reading, tap: ReplyTap | None, reply: Reply) -> Prediction:
-        """The Prediction that a reply makes."""
+        self._answered = True
+        if self._refused:
+            remember_refused(self._endpoint(), self._refused)
         if reply.cached and self._observer is not None:
             self._observer.cache_hit()
         values: list[dict[str, Any]] = []
         texts: list[dict[str, str]] = []
         for choice in reply.choices or [Choice()]:
-            read = tap.read(choice) if tap is not None else None
-            value, text = how.values(read or how.whole(choice), choice)
+            read = self._tap.read(choice) if self._tap is not None else None
+            value, text = self._how.values(read or self._how.whole(choice), choice)
             values.append(value)
             texts.append(text)
         made = Prediction.from_completions(values, signature=self._asked.signature, raw=texts)
@@ -318,3 +192,108 @@ class Run:
         if isinstance(trace, list):
             trace.append((self._predictor, self._asked.inputs, made))
         return made
+
+    def further(self, error: LMStreamError) -> Steps:
+        """What there is to try after the first request failed, or its reply did not parse; gives the Prediction.
+
+        An endpoint that refuses what helps a model to keep to the form is asked without it. A
+        reply that does not parse is asked for once more where the adapter has a fallback.
+
+        Args:
+            error: what went wrong; it is raised where there is nothing to try.
+        """
+        return self._told(self._further(error))
+
+    def _told(self, steps: Steps) -> Steps:
+        """Steps whose failure the observer is told of."""
+        try:
+            return (yield from steps)
+        except LMStreamError:
+            if self._observer is not None:
+                self._observer.failed()
+            raise
+
+    def _further(self, error: LMStreamError) -> Steps:
+        # The adapter whose own fallback may still be asked.
+        adapter: Adapter | None = self._adapter
+        while True:
+            try:
+                if self._may_ask_without(error):
+                    request = self._ask_without()
+                elif adapter is not None and isinstance(error, AdapterParseError):
+                    fallback: Adapter | None = yield OffLoop(adapter.fallback)
+                    if fallback is None or error.refusal is not None:
+                        raise error
+                    adapter = None
+                    if self._observer is not None:
+                        self._observer.restart("the reply did not parse; asking once more")
+                    request = self._begin(fallback)
+                else:
+                    raise error
+            finally:
+                del error  # its traceback holds the frames that hold this one
+            try:
+                made = self.prediction((yield Ask(self.lm, request)))
+            except LMStreamError as failure:
+                error = failure
+                continue
+            if adapter is None and self._observer is not None:
+                yield Show(self._observer)  # a cache hit fed no tap that would have
+            return made
+
+    def _begin(self, adapter: Adapter) -> Request:
+        """Ask by an adapter, in the first of its ways."""
+        self._adapter = adapter
+        functions = self._asked.tools is not None and adapter.use_native_function_calling
+        self._ways = manners(
+            adapter, self._asked.signature, functions=functions, given=self._given, endpoint=self._endpoint
+        )
+        self._refused = frozenset()
+        return self._request()
+
+    def _may_ask_without(self, error: LMStreamError) -> bool:
+        """Whether there is a way without what the endpoint refused."""
+        if self._answered or len(self._ways) < 2:
+            return False
+        return isinstance(error, BadRequestError) and was_refused(error)
+
+    def _ask_without(self) -> Request:
+        """Ask in the next way."""
+        before, *self._ways = self._ways
+        self._refused |= before.names - self._ways[0].names
+        return self._request()
+
+    def _request(self) -> Request:
+        """The request in the way that is the first of those left."""
+        adapter, asked, manner = self._adapter, self._asked, self._ways[0]
+        tools = asked.tools if manner.calls_functions else None
+        inputs = dict(asked.inputs)  # an adapter of the user's may change it
+        options = {**manner.options, **asked.config}
+        natives = native_fields(adapter, asked.signature, calls_functions=tools is not None)
+        prompt = asked.signature
+        if natives:
+            prompt = without(prompt, left_out(natives, self._model(), self._given()))
+        if tools is not None:
+            prompt = without(prompt, [tools])
+            options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools)])
+            if adapter.parallel_tool_calls is not None:
+                options.setdefault("parallel_tool_calls", adapter.parallel_tool_calls)
+        self._answered = False
+        self._how = Reading(adapter, asked.signature, prompt, natives, tools is not None)
+        messages = adapter.format(prompt, asked.demos, inputs)
+        if not takes_documents(self._model()):
+            messages = documents_as_text(messages)
+        # Only a run that somebody listens to asks for a streamed reply.
+        self._tap = ReplyTap(self._how, self._observer) if self._observer is not None else None
+        return messages, options, self._tap
+
+    def _given(self) -> dict[str, Any]:
+        """The user's own options of the request."""
+        return {**getattr(self.lm, "kwargs", {}), **self._asked.config}
+
+    def _endpoint(self) -> tuple[str, str]:
+        """Model and address."""
+        return self._model(), str(self._given().get("api_base") or "")
+
+    def _model(self) -> str:
+        return str(getattr(self.lm, "model", ""))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lmstream_sync.callbacks import HookedCall, call_hooks
+from lmstream_sync.callbacks import HookedCall, watching
 from lmstream_sync.errors import ConfigurationError, ToolError
 from lmstream_sync.program.arguments import Argument, arguments_of, unwrapped
 from lmstream_sync.program.schemas import parameters_schema
@@ -157,7 +157,7 @@ class Tool:
         try:
             # Positional arguments under their names, as far as these go.
             inputs = {**dict(zip(self._arguments, args, strict=False)), **kwargs}
-            with call_hooks("tool", self, inputs, self.callbacks) as call:
+            with HookedCall("tool", watching("tool", self.callbacks), self, inputs) as call:
                 yield call
         finally:
             touch()

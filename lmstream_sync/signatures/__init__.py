@@ -12,7 +12,14 @@ from __future__ import annotations
 from lmstream_sync.signatures.example import Example
 from lmstream_sync.signatures.fields import MISSING, Field, InputField, OutputField
 from lmstream_sync.signatures.prediction import Completions, Prediction
-from lmstream_sync.signatures.signature import Signature, SignatureLike, SignatureMeta, ensure_signature
+from lmstream_sync.signatures.signature import (
+    Signature,
+    SignatureLike,
+    SignatureMeta,
+    ensure_signature,
+    inputs_of,
+    outputs_of,
+)
 from lmstream_sync.signatures.values import check_inputs, format_value, parse_value
 
 __all__ = [
@@ -29,5 +36,7 @@ __all__ = [
     "check_inputs",
     "ensure_signature",
     "format_value",
+    "inputs_of",
+    "outputs_of",
     "parse_value",
 ]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from lmstream_sync.errors import SignatureError
 
@@ -24,6 +24,11 @@ class CollectedParts:
     def __init__(self) -> None:
         self._held: list[list[dict[str, Any]]] = []
         self._word = ""
+
+    @property
+    def held(self) -> bool:
+        """Whether there is any."""
+        return bool(self._held)
 
     def hold(self, parts: Sequence[Mapping[str, Any]], kind: str) -> str:
         """The word that stands for content parts until the text is split.
@@ -74,6 +79,8 @@ def _add(content: list[dict[str, Any]], part: dict[str, Any]) -> None:
     content.append(dict(part))
 
 
+P = TypeVar("P", bound="CollectedParts | None")
+
 _collected: ContextVar[CollectedParts | None] = ContextVar("lmstream_sync_parts", default=None)
 
 
@@ -82,23 +89,27 @@ def parts_being_collected() -> CollectedParts | None:
     return _collected.get()
 
 
-@contextmanager
-def collecting_parts() -> Iterator[CollectedParts]:
+class _Collecting(Generic[P]):
+    """A class, as a generator's context would cost several times as much, and one stands round every prompt."""
+
+    __slots__ = ("_parts", "_token")
+
+    def __init__(self, parts: P) -> None:
+        self._parts = parts
+
+    def __enter__(self) -> P:
+        self._token = _collected.set(self._parts)
+        return self._parts
+
+    def __exit__(self, *exc_info: object) -> None:
+        _collected.reset(self._token)
+
+
+def collecting_parts() -> AbstractContextManager[CollectedParts]:
     """Collect the parts of the values that are turned into text within."""
-    parts = CollectedParts()
-    with _set(parts):
-        yield parts
+    return _Collecting(CollectedParts())
 
 
 def not_collecting() -> AbstractContextManager[None]:
     """Within, values are turned into text as if no prompt was being written."""
-    return _set(None)
-
-
-@contextmanager
-def _set(parts: CollectedParts | None) -> Iterator[None]:
-    token = _collected.set(parts)
-    try:
-        yield
-    finally:
-        _collected.reset(token)
+    return _Collecting(None)

@@ -45,7 +45,7 @@ class Prediction(Example):
         made.__dict__.update(
             _completions=completions,
             _raw=dict(raw[0]) if raw else {},
-            _store={name: values[0] for name, values in completions.items() if values},
+            _store={name: values[0] for name, values in completions._columns.items() if values},
         )
         return made
 
@@ -95,7 +95,7 @@ class Prediction(Example):
 
     def _set_cost(self, cost: float | Callable[[], float | None] | None) -> None:
         """Set what `cost` gives, or what looks it up when somebody asks."""
-        self._cost = cost
+        self.__dict__["_cost"] = cost
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in ("completions", "cost"):
@@ -156,6 +156,9 @@ class Completions:
         self.signature = signature
         self._raw = list(raw)
         self._columns: dict[str, list[Any]] = {}
+        if isinstance(list_or_dict, list) and len(list_or_dict) == 1:  # what most runs give
+            self._columns = {name: [value] for name, value in list_or_dict[0].items()}
+            return
         if isinstance(list_or_dict, Mapping):
             self._columns.update(list_or_dict)
         else:

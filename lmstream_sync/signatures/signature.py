@@ -21,7 +21,7 @@ from lmstream_sync.signatures.names import is_type
 from lmstream_sync.signatures.spec import parse_spec
 from lmstream_sync.signatures.values import prepare
 
-__all__ = ["Signature", "SignatureLike", "SignatureMeta", "ensure_signature"]
+__all__ = ["Signature", "SignatureLike", "SignatureMeta", "ensure_signature", "inputs_of", "outputs_of"]
 
 
 class SignatureMeta(type):
@@ -122,6 +122,16 @@ class SignatureMeta(type):
             cls._memory.clear()
             prepare(cls._fields[name])
         return cls._fields
+
+
+def inputs_of(signature: SignatureMeta) -> Mapping[str, Field]:
+    """`signature.input_fields`, not to be changed: no dict of one's own, for what looks at every call."""
+    return signature._sorted()[0]
+
+
+def outputs_of(signature: SignatureMeta) -> Mapping[str, Field]:
+    """`signature.output_fields`, not to be changed."""
+    return signature._sorted()[1]
 
 
 class Signature(metaclass=SignatureMeta):

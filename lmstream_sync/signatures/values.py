@@ -42,6 +42,8 @@ def format_value(field: Field | None, value: Any) -> str:
     Text stands as it is, numbers as Python writes them, everything else as JSON. Several
     texts in a field of type `str` are numbered, each in guillemets, as in DSPy.
     """
+    if type(value) is str and field is not None and field.annotation is str:
+        return value  # what most values are
     if field is not None and field.annotation is str and isinstance(value, (list, tuple)):
         texts = [_quoted(text_of(one)) for one in value]
         if len(texts) < 2:
@@ -92,8 +94,8 @@ def check_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         SignatureError: an input is missing or unknown, all such are named; or what was given
             for one of the library's types is none.
     """
-    fields: Mapping[str, Field] = signature.input_fields
-    unknown = [name for name in inputs if name not in fields]
+    fields: Mapping[str, Field] = signature._sorted()[0]  # no copy for every call
+    unknown = [name for name in inputs if name not in fields] if inputs.keys() != fields.keys() else ()
     checked: dict[str, Any] = {}
     missing: list[str] = []
     for name, field in fields.items():
@@ -111,6 +113,8 @@ def check_inputs(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise SignatureError(f"inputs do not fit {signature.signature!r}: {'; '.join(wrong)} (it takes {takes})")
     complaint = ""
     for name, field in fields.items():
+        if field.annotation is str:
+            continue
         try:
             checked[name] = _of_its_type(field, checked[name])
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Literal, overload
 
 from lmstream_sync.callbacks import stream_callbacks
@@ -240,7 +241,7 @@ class _Opened:
         plan = self._plan
         observer, raw = plan.observer(call), plan.raw
         current_observer.set(observer)
-        direct_tap.set((lambda _: RawTap(call)) if raw else None)
+        direct_tap.set(partial(_raw_tap, call) if raw else None)
         current_tally.set((*current_tally.get(), self._tally))
         stream_callbacks.set(plan.status_sender(call))
         value = await plan.run(call, self._args, self._kwargs)
@@ -251,3 +252,8 @@ class _Opened:
         elif value is not None:
             await call.put((value,))
         return value
+
+
+def _raw_tap(call: Call, lm: LM) -> RawTap:
+    """Shows a stream's reader what a model gives that its program calls directly."""
+    return RawTap(call)

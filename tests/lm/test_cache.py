@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from pydantic import BaseModel
@@ -27,6 +28,29 @@ def test_nobody_can_change_what_another_gets() -> None:
     first.choices[0].text = "changed by a reader"
     second = cache.get("k")
     assert second is not None and second.choices[0].text == "a"
+
+
+class OwnReply(Reply):
+    """Of an engine of the user's."""
+
+
+def _looked_up(dollars: float) -> float:
+    return dollars
+
+
+def test_all_of_a_reply_is_kept_whatever_kind_it_is() -> None:
+    cache = LMRequestLRUCache()
+    call = {"id": "1", "function": {"name": "f", "arguments": "{}"}}
+    choices = [Choice("one", "because", "stop", [call], None, 0, {"citations": [1]}), Choice("two", index=1)]
+    for kind in (Reply, OwnReply):
+        for price in (None, 0.25):
+            reply = kind(choices, {"total_tokens": 3}, price, "openai/m", False)
+            cache.put("k", reply)
+            kept = cache.get("k")
+            assert kept == reply and type(kept) is kind and kept.choices[0] is not choices[0]
+    cache.put("k", Reply(choices, price=partial(_looked_up, 0.5)))
+    kept = cache.get("k")
+    assert kept is not None and callable(kept.price) and kept.cost == 0.5
 
 
 def test_the_least_recently_used_leaves_first() -> None:

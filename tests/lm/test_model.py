@@ -137,6 +137,18 @@ def test_history_is_bounded_and_can_be_shown(capsys: pytest.CaptureFixture[str])
     assert shown.count("what?") == 2 and shown.count("fine") == 2
 
 
+def test_what_was_sent_stands_in_the_history_though_the_caller_goes_on_with_his_list() -> None:
+    with ScriptedServer(["one", "two"]) as server:
+        lm = server.lm()
+        talk: list[dict[str, Any]] = [{"role": "user", "content": "first"}]
+        talk.append({"role": "assistant", "content": lm(messages=talk)[0]})
+        talk[0]["content"] = "changed"
+        lm(messages=talk)
+        first, second = lm.history
+        assert first["messages"] == [{"role": "user", "content": "first"}]
+        assert [each["content"] for each in second["messages"]] == ["changed", "one"]
+
+
 def test_callbacks_hear_starts_and_ends_without_keys() -> None:
     heard: list[tuple[str, Any]] = []
 
