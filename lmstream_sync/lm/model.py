@@ -6,9 +6,9 @@ An LM is cheap and holds no connection: those belong to the loop, keyed by endpo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from lmstream_sync.callbacks import HookedCall, watching
 from lmstream_sync.errors import ConfigurationError
@@ -36,6 +36,8 @@ from lmstream_sync.runtime.loop import on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["LM"]
+
+T = TypeVar("T")
 
 # One of each serves all LMs: they hold nothing of theirs.
 _litellm_engine = LitellmEngine()
@@ -211,6 +213,21 @@ class LM:
         touch()
         return reply
 
+    def remembered(
+        self, messages: list[dict[str, Any]], options: Mapping[str, Any] | None, read: Callable[[Reply], T]
+    ) -> T | None:
+        """What `read` makes of the reply to a request where the cache in memory has it; `None` where it has not.
+
+        Callbacks are not told. What `read` raises leaves no trace in the history.
+        """
+        asked = self._asked(messages, options, None)
+        reply = self._kept(asked)
+        if reply is None:
+            return None
+        made = read(reply)
+        self._remember(asked, reply, None)
+        return made
+
     async def prepare(self) -> None:
         """Import ahead what the first request would import; on any loop, any number of times."""
         engine = self._engine_of(self._asked([], {}, None).request)
@@ -308,13 +325,15 @@ class LM:
         return _direct_engine if is_plain(request) else _litellm_engine
 
     def _from_cache(self, asked: Asked) -> Reply | None:
-        if asked.key is None:
-            return None
-        reply = cache_in_force().get(asked.key)
-        if reply is None:
-            return None
-        reply.cached, reply.usage, reply.price = True, {}, 0.0
-        self._remember(asked, reply, None)
+        reply = self._kept(asked)
+        if reply is not None:
+            self._remember(asked, reply, None)
+        return reply
+
+    def _kept(self, asked: Asked) -> Reply | None:
+        reply = cache_in_force().get(asked.key) if asked.key is not None else None
+        if reply is not None:
+            reply.cached, reply.usage, reply.price = True, {}, 0.0
         return reply
 
     def _answer(self, asked: Asked, tap: Tap | None) -> Reply:

@@ -79,7 +79,7 @@ class Predict(Predictor):
 
     async def aforward(self, *args: Any, **inputs: Any) -> Prediction:
         """Ask, and await the answer; raises what `forward` raises."""
-        run = Run(self, args, inputs)
+        run = Run.of(self, args, inputs)
         try:
             return run.prediction(await run.lm.arequest(*run.first()))
         except LMStreamError as error:

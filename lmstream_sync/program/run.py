@@ -8,6 +8,7 @@ reply (`Run.first`, `Run.prediction`); what may be tried after an error is given
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmstream_sync.adapters import Adapter, ChatAdapter
@@ -28,7 +29,10 @@ from lmstream_sync.signatures import Prediction, SignatureMeta, check_inputs, en
 if TYPE_CHECKING:
     from lmstream_sync.lm.model import LM
 
-__all__ = ["Asked", "Run", "adapter_in_force", "asked"]
+__all__ = ["Asked", "Run", "adapter_in_force", "asked", "run_under_way"]
+
+#: A run that was begun where the program was called; the predictor that it is of takes it.
+run_under_way: ContextVar[Run | None] = ContextVar("lmstream_sync_run_under_way", default=None)
 
 
 class Asked(NamedTuple):
@@ -128,7 +132,9 @@ class Run:
         return waited(further)
 
     Attributes:
+        predictor: what runs.
         lm: the model that is asked.
+        adapter: writes the request under way and reads its reply.
 
     Raises:
         SignatureError, ConfigurationError: see `asked`.
@@ -136,37 +142,53 @@ class Run:
 
     # One object for all that a run knows, as every open stream holds one.
     __slots__ = (
-        "_adapter",
         "_answered",
         "_asked",
         "_how",
         "_observer",
-        "_predictor",
         "_refused",
         "_tap",
         "_ways",
+        "_written",
+        "adapter",
         "lm",
+        "predictor",
     )
 
     def __init__(self, predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        self._predictor = predictor
+        self.predictor = predictor
         self._asked = asked(predictor, args, kwargs)
         self.lm = self._asked.lm
-        self._adapter = adapter_in_force()
+        self.adapter = adapter_in_force()
         #: The ways to ask that are left, that of the request under way before them.
         self._ways: Sequence[Manner] = ()
         #: What the endpoint refused of the ways before.
         self._refused: frozenset[str] = frozenset()
         #: Whether the request under way got its reply: what goes wrong from then on is in that.
         self._answered = False
-        observer = current_observer.get()
         self._observer: RunObserver | None = None
-        if observer is not None:
-            self._observer = observer.begin(predictor, self._asked.signature)
+        #: The first request, where it was written ahead.
+        self._written: tuple[list[dict[str, Any]], dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls, predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Run:
+        """The run of a call: the one that was begun ahead, or a new one."""
+        begun = run_under_way.get()
+        if begun is None or begun.predictor is not predictor:
+            return cls(predictor, args, kwargs)
+        run_under_way.set(None)  # the predictor's next call is another
+        return begun
+
+    def write(self) -> None:
+        """Write the first request ahead of `first`."""
+        self._written = self._begin(self.adapter)
 
     def first(self) -> Request:
-        """The first request."""
-        return self._begin(self._adapter)
+        """The first request. Here it is seen whether somebody listens to the run."""
+        observer = current_observer.get()
+        if observer is not None:
+            self._observer = observer.begin(self.predictor, self._asked.signature)
+        return self._heard(self._written or self._begin(self.adapter))
 
     def prediction(self, reply: Reply) -> Prediction:
         """The Prediction that the reply to the request under way makes.
@@ -190,7 +212,7 @@ class Run:
         made._set_cost(reply.price)
         trace = settings.trace
         if isinstance(trace, list):
-            trace.append((self._predictor, self._asked.inputs, made))
+            trace.append((self.predictor, self._asked.inputs, made))
         return made
 
     def further(self, error: LMStreamError) -> Steps:
@@ -215,11 +237,11 @@ class Run:
 
     def _further(self, error: LMStreamError) -> Steps:
         # The adapter whose own fallback may still be asked.
-        adapter: Adapter | None = self._adapter
+        adapter: Adapter | None = self.adapter
         while True:
             try:
                 if self._may_ask_without(error):
-                    request = self._ask_without()
+                    request = self._heard(self._ask_without())
                 elif adapter is not None and isinstance(error, AdapterParseError):
                     fallback: Adapter | None = yield OffLoop(adapter.fallback)
                     if fallback is None or error.refusal is not None:
@@ -227,7 +249,7 @@ class Run:
                     adapter = None
                     if self._observer is not None:
                         self._observer.restart("the reply did not parse; asking once more")
-                    request = self._begin(fallback)
+                    request = self._heard(self._begin(fallback))
                 else:
                     raise error
             finally:
@@ -241,9 +263,9 @@ class Run:
                 yield Show(self._observer)  # a cache hit fed no tap that would have
             return made
 
-    def _begin(self, adapter: Adapter) -> Request:
+    def _begin(self, adapter: Adapter) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Ask by an adapter, in the first of its ways."""
-        self._adapter = adapter
+        self.adapter = adapter
         functions = self._asked.tools is not None and adapter.use_native_function_calling
         self._ways = manners(
             adapter, self._asked.signature, functions=functions, given=self._given, endpoint=self._endpoint
@@ -257,15 +279,15 @@ class Run:
             return False
         return isinstance(error, BadRequestError) and was_refused(error)
 
-    def _ask_without(self) -> Request:
+    def _ask_without(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Ask in the next way."""
         before, *self._ways = self._ways
         self._refused |= before.names - self._ways[0].names
         return self._request()
 
-    def _request(self) -> Request:
-        """The request in the way that is the first of those left."""
-        adapter, asked, manner = self._adapter, self._asked, self._ways[0]
+    def _request(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Messages and options in the way that is the first of those left."""
+        adapter, asked, manner = self.adapter, self._asked, self._ways[0]
         tools = asked.tools if manner.calls_functions else None
         inputs = dict(asked.inputs)  # an adapter of the user's may change it
         options = {**manner.options, **asked.config}
@@ -283,9 +305,12 @@ class Run:
         messages = adapter.format(prompt, asked.demos, inputs)
         if not takes_documents(self._model()):
             messages = documents_as_text(messages)
-        # Only a run that somebody listens to asks for a streamed reply.
+        return messages, options
+
+    def _heard(self, written: tuple[list[dict[str, Any]], dict[str, Any]]) -> Request:
+        """A request with what sees its reply come: only a run that somebody listens to asks for a streamed one."""
         self._tap = ReplyTap(self._how, self._observer) if self._observer is not None else None
-        return messages, options, self._tap
+        return *written, self._tap
 
     def _given(self) -> dict[str, Any]:
         """The user's own options of the request."""

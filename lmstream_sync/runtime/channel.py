@@ -89,6 +89,11 @@ class _BatchQueue(janus.Queue[Any]):
                 queue.append(waiting.popleft())
         self.arrived += len(queue) - before
 
+    def hold(self, items: Iterable[Any]) -> None:
+        """Have these in the queue; before anybody else knows of it."""
+        self._queue.extend(items)
+        self.arrived = len(self._queue)
+
     def lift_bound(self) -> None:
         """Take whatever comes from now on: what is put last was already in memory."""
         self._maxsize = 0
@@ -165,6 +170,12 @@ class Channel:
         self._over = True
         self._tell_drained()
         self._wake()
+
+    def end_with(self, events: Iterable[Any]) -> None:
+        """Hold these events and then the end, in whatever thread, before anybody reads: nothing has to cross."""
+        self._queue.hold(events)
+        self._queue.shutdown()
+        self._over = True
 
     def close(self) -> None:
         """End, and drop what nobody has taken."""

@@ -83,7 +83,7 @@ class CallObserver:
             if each.granularity != "text":
                 each.check(fields[each.field])
                 partial[each.field] = partial_field(each.granularity, each.name, fields[each.field])
-        run = _Run(self, self._call, {each.field: each.name for each in listeners}, None, partial)
+        run = _Run(self, self._call, {each.field: each.name for each in listeners}, None, partial or None)
         run.first_of = predictor if any(not each.allow_reuse for each in listeners) else None
         return run
 
@@ -124,7 +124,7 @@ class _Run:
         call: where events go.
         names: listened field → the predictor's name in its events.
         raw_of: the predictor, where raw chunks are shown.
-        partial: the fields that do not stream as text.
+        partial: the fields that do not stream as text, where there are any.
     """
 
     def __init__(

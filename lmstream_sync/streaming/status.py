@@ -11,7 +11,7 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["StatusMessageProvider", "StatusSender", "status_sender"]
+__all__ = ["StatusMessageProvider", "StatusSender", "says_of_all", "status_sender"]
 
 
 class StatusMessageProvider:
@@ -125,9 +125,13 @@ _OF_MODULES_AND_MODELS = (
 
 def status_sender(provider: StatusMessageProvider, call: Call) -> StatusSender:
     """The sender for a provider: where it says nothing of modules and models, none that watches them."""
-    said = any(
+    return (_SenderOfAll if says_of_all(provider) else StatusSender)(provider, call)
+
+
+def says_of_all(provider: StatusMessageProvider) -> bool:
+    """Whether a provider may say something of modules and models, and not of tools alone."""
+    return any(
         hasattr(provider, name)
         and getattr(getattr(provider, name), "__func__", None) is not getattr(StatusMessageProvider, name)
         for name in _OF_MODULES_AND_MODELS
     )
-    return (_SenderOfAll if said else StatusSender)(provider, call)

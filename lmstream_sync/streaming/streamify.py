@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Literal, overload
 
@@ -12,7 +13,9 @@ from lmstream_sync.lm import LM
 from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.lm.usage import UsageTally, current_tally
 from lmstream_sync.program import Module
+from lmstream_sync.program.at_hand import answer_at_hand, written_run
 from lmstream_sync.program.observing import current_observer
+from lmstream_sync.program.run import Run, run_under_way
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.clocks import limits_asked
 from lmstream_sync.runtime.timeout import Timeout
@@ -24,7 +27,7 @@ from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
 from lmstream_sync.streaming.running import Runner, runner_of, streamified
-from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, status_sender
+from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, says_of_all, status_sender
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
@@ -183,11 +186,21 @@ class _Plan:
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, include_final: bool = True) -> Stream:
         """Call the program; what can be known to be wrong is raised here, before a task starts."""
-        check_call(self._program, args, kwargs)
+        run = written_run(self._program, args, kwargs)
+        if run is None:
+            check_call(self._program, args, kwargs)
         tally = UsageTally()
-        opened = _Opened(self, args, kwargs, include_final, tally)
+        opened = _Opened(self, args, kwargs, include_final, tally, run)
         call = Call(opened.run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
+        if run is not None and not self._tells_of_all:
+            found = copy_context().run(answer_at_hand, self._program, run)
+            if found is not None:
+                call.end_at_once(found)
         return Stream(call, self._listened, self._readable or self._string_fields(), tally, self._granularities)
+
+    @property
+    def _tells_of_all(self) -> bool:
+        return self._provider is not False and says_of_all(self._provider)
 
     @property
     def raw(self) -> bool:
@@ -225,16 +238,23 @@ class _Plan:
 class _Opened:
     """One call of a streamified program. (A function inside `open` would be eight objects for it.)"""
 
-    __slots__ = ("_args", "_include_final", "_kwargs", "_plan", "_tally")
+    __slots__ = ("_args", "_begun", "_include_final", "_kwargs", "_plan", "_tally")
 
     def __init__(
-        self, plan: _Plan, args: tuple[Any, ...], kwargs: dict[str, Any], include_final: bool, tally: UsageTally
+        self,
+        plan: _Plan,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        include_final: bool,
+        tally: UsageTally,
+        begun: Run | None,
     ) -> None:
         self._plan = plan
         self._args = args
         self._kwargs = kwargs
         self._include_final = include_final
         self._tally = tally
+        self._begun = begun
 
     async def run(self, call: Call) -> Any:
         """On the loop, in a context of the call's own."""
@@ -244,6 +264,8 @@ class _Opened:
         direct_tap.set(partial(_raw_tap, call) if raw else None)
         current_tally.set((*current_tally.get(), self._tally))
         stream_callbacks.set(plan.status_sender(call))
+        run_under_way.set(self._begun)
+        self._begun = None
         value = await plan.run(call, self._args, self._kwargs)
         await call.flush()
         if isinstance(value, Prediction):

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -22,15 +22,6 @@ ASKED = [{"role": "user", "content": "q"}]
 
 # litellm's own types for Ollama, which pydantic remarks on.
 pytestmark = pytest.mark.filterwarnings("ignore:.*`ReadOnly` qualifier:UserWarning")
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 class ResponseWatch(RecordingTap):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import itertools
 import threading
 import weakref
@@ -88,15 +87,6 @@ def test_what_begin_raises_is_the_outcome_but_a_configuration_error_ends_all() -
     assert next(outcomes) == (2, 2)
     with pytest.raises(ConfigurationError, match="none of them"):
         next(outcomes)
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone must do."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def test_an_outcome_does_not_keep_the_stream_alive(no_collector: None) -> None:

@@ -35,15 +35,6 @@ from tests.runtime.programs import (
 )
 
 
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 async def failing(n: int = 3) -> AsyncIterator[int]:
     for i in range(n):
         yield i

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,6 @@ from lmstream_sync.testing import Gate, Reply
 from .replies import chat
 
 ENDLESS = chat(answer="word " * 2000)
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone must do."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import threading
 from collections.abc import Iterator
@@ -19,15 +18,6 @@ from lmstream_sync.testing import Gate, Reply, stream_of
 from .replies import chat
 
 ENDLESS = chat(answer="word " * 2000)
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone must do."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def ask(**options: Any) -> Any:

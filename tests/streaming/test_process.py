@@ -248,3 +248,21 @@ assert "aiohttp" in sys.modules
 print(read(answer(q="?")))
 """
     check(run(script, server.url), "one two three four five")
+
+
+def test_streams_that_were_read_leave_nothing_for_the_collector() -> None:
+    """Also those with more events than the queue takes, whose task waits for the reader."""
+    script = """
+import gc
+answer = program()
+assert len(list(answer(q="the first"))) > 50
+gc.collect()
+gc.disable()
+for _ in range(20):
+    list(answer(q="more"))
+print(gc.collect())
+"""
+    with ServerProcess(Reply(chat(answer="word " * 100), cut=5)) as server:
+        done = run(script, server.url)
+    assert done.stderr == ""
+    assert int(done.stdout) < 20, "objects in cycles, one for each stream at least"

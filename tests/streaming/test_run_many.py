@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import gc
 import itertools
 import threading
 from collections.abc import Iterator
@@ -369,15 +368,6 @@ def test_no_inputs_give_no_results() -> None:
 
 
 # Leaving.
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone must do."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def endless_after_the_first(request: dict[str, Any]) -> Reply:

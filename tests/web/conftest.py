@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -31,12 +30,3 @@ def model(warm: None) -> Iterator[Callable[..., ScriptedServer]]:
             return server
 
         yield start
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    """Reference counts alone must do."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
