@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
+from types import MappingProxyType
 from typing import Any, Final
 
 from lmstream_sync.settings import settings
@@ -32,8 +33,10 @@ _log = logging.getLogger("lmstream_sync.callbacks")
 #: The id of the innermost watched call that runs here, or `None`.
 active_call_id: ContextVar[str | None] = ContextVar("lmstream_sync_active_call_id", default=None)
 
-#: The callbacks of the stream that this code runs for; set by `streaming` in a call's context.
-stream_callbacks: ContextVar[tuple[BaseCallback, ...]] = ContextVar("lmstream_sync_stream_callbacks", default=())
+#: Kind of call → the callbacks of the stream that this code runs for; set by `streaming` in a call's context.
+stream_callbacks: ContextVar[Mapping[str, Sequence[BaseCallback]]] = ContextVar(
+    "lmstream_sync_stream_callbacks", default=MappingProxyType({})
+)
 
 #: A callback on the event loop that takes longer than this is named in a warning: seconds.
 SLOW_ON_LOOP = 0.1
@@ -104,7 +107,7 @@ def watching(kind: str, own: Sequence[Any] | None = None) -> Sequence[Any]:
         kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
         own: callbacks that were given to what is called.
     """
-    configured, streams = settings.callbacks, stream_callbacks.get()
+    configured, streams = settings.callbacks, stream_callbacks.get().get(kind, ())
     if not configured and not own and not streams:
         return ()
     start, end = _HOOKS[kind]

@@ -70,7 +70,7 @@ class Connections:
             response = await self._opened().request(
                 method,
                 url,
-                data=outgoing.body or None,
+                data=aiohttp.BytesPayload(outgoing.body) if outgoing.body else None,
                 headers=headers,
                 timeout=limit,
                 allow_redirects=False,

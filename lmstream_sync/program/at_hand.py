@@ -55,7 +55,7 @@ def answer_at_hand(program: Any, run: Run) -> Prediction | None:
     if type(lm) is not LM or not (lm.cache and lm.cache_in_memory) or lm.callbacks:
         return None
     current_observer.set(None)
-    stream_callbacks.set(())
+    stream_callbacks.set({})
     try:
         if run.predictor is program:
             return _answer(run)

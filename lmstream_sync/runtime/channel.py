@@ -89,6 +89,13 @@ class _BatchQueue(janus.Queue[Any]):
                 queue.append(waiting.popleft())
         self.arrived += len(queue) - before
 
+    def _get_loop(self) -> Any:
+        """The loop that janus would tell of what the other side does: nothing waits on one here.
+
+        Not looked up, as that asks the system for the process's number, for each put.
+        """
+        return None
+
     def hold(self, items: Iterable[Any]) -> None:
         """Have these in the queue; before anybody else knows of it."""
         self._queue.extend(items)

@@ -11,7 +11,7 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["StatusMessageProvider", "StatusSender", "says_of_all", "status_sender"]
+__all__ = ["StatusMessageProvider", "StatusSender", "says_of_all", "status_senders"]
 
 
 class StatusMessageProvider:
@@ -46,9 +46,7 @@ class StatusMessageProvider:
 
 
 class StatusSender(BaseCallback):
-    """The callback that sends one stream's messages, the moment they are made: those of tools.
-
-    It has the hooks of what is told of and no others, as a hook that is there has its price.
+    """The callback that sends one stream's messages, the moment they are made.
 
     Args:
         provider: makes the texts.
@@ -72,6 +70,24 @@ class StatusSender(BaseCallback):
         if call_id in self._names:
             self._ended("tool", self._provider.tool_end_status_message(outputs), call_id, outputs, exception)
 
+    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """See `BaseCallback`."""
+        self._names[call_id] = type(instance).__name__
+        self._started("module", self._provider.module_start_status_message(instance, inputs), call_id, inputs)
+
+    def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """See `BaseCallback`."""
+        self._ended("module", self._provider.module_end_status_message(outputs), call_id, outputs, exception)
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """See `BaseCallback`."""
+        self._names[call_id] = str(getattr(instance, "model", ""))
+        self._started("lm", self._provider.lm_start_status_message(instance, inputs), call_id, inputs)
+
+    def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
+        """See `BaseCallback`."""
+        self._ended("lm", self._provider.lm_end_status_message(outputs), call_id, outputs, exception)
+
     def _started(self, what: str, text: str | None, call_id: str, inputs: dict[str, Any]) -> None:
         if text:
             name = self._names[call_id]
@@ -93,28 +109,6 @@ class StatusSender(BaseCallback):
             run_in_call(self._call, partial(self._call.put, (message,), output=False))
 
 
-class _SenderOfAll(StatusSender):
-    """Sends the messages of modules and models too."""
-
-    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """See `BaseCallback`."""
-        self._names[call_id] = type(instance).__name__
-        self._started("module", self._provider.module_start_status_message(instance, inputs), call_id, inputs)
-
-    def on_module_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
-        """See `BaseCallback`."""
-        self._ended("module", self._provider.module_end_status_message(outputs), call_id, outputs, exception)
-
-    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """See `BaseCallback`."""
-        self._names[call_id] = str(getattr(instance, "model", ""))
-        self._started("lm", self._provider.lm_start_status_message(instance, inputs), call_id, inputs)
-
-    def on_lm_end(self, call_id: str, outputs: Any | None, exception: BaseException | None = None) -> None:
-        """See `BaseCallback`."""
-        self._ended("lm", self._provider.lm_end_status_message(outputs), call_id, outputs, exception)
-
-
 _OF_MODULES_AND_MODELS = (
     "module_start_status_message",
     "module_end_status_message",
@@ -123,13 +117,17 @@ _OF_MODULES_AND_MODELS = (
 )
 
 
-def status_sender(provider: StatusMessageProvider, call: Call) -> StatusSender:
-    """The sender for a provider: where it says nothing of modules and models, none that watches them."""
-    return (_SenderOfAll if says_of_all(provider) else StatusSender)(provider, call)
+def status_senders(provider: StatusMessageProvider, call: Call) -> dict[str, tuple[StatusSender]]:
+    """Kind of call → what sends the messages of such, where a provider may say something of it."""
+    senders = (StatusSender(provider, call),)
+    # Not for what nothing is said of: a callback has its price, and this is one of every stream.
+    return dict.fromkeys(("module", "lm", "tool") if says_of_all(provider) else ("tool",), senders)
 
 
 def says_of_all(provider: StatusMessageProvider) -> bool:
     """Whether a provider may say something of modules and models, and not of tools alone."""
+    if type(provider) is StatusMessageProvider and not vars(provider):
+        return False  # that of nearly every stream
     return any(
         hasattr(provider, name)
         and getattr(getattr(provider, name), "__func__", None) is not getattr(StatusMessageProvider, name)

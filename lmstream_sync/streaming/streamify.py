@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Literal, overload
@@ -27,7 +27,7 @@ from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
 from lmstream_sync.streaming.running import Runner, runner_of, streamified
-from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, says_of_all, status_sender
+from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, says_of_all, status_senders
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
@@ -214,9 +214,9 @@ class _Plan:
         names = {id(each): name for name, each in self._program.named_predictors()} if named else {}
         return CallObserver(call, self._bound, names, everything=self._everything)
 
-    def status_sender(self, call: Call) -> tuple[StatusSender, ...]:
-        """What sends the status messages of one call, if any are wanted."""
-        return (status_sender(self._provider, call),) if self._provider is not False else ()
+    def status_senders(self, call: Call) -> Mapping[str, Sequence[StatusSender]]:
+        """What sends the status messages of one call, by the kind of what they tell of."""
+        return status_senders(self._provider, call) if self._provider is not False else {}
 
     def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         """Run the program, on the loop."""
@@ -263,7 +263,7 @@ class _Opened:
         current_observer.set(observer)
         direct_tap.set(partial(_raw_tap, call) if raw else None)
         current_tally.set((*current_tally.get(), self._tally))
-        stream_callbacks.set(plan.status_sender(call))
+        stream_callbacks.set(plan.status_senders(call))
         run_under_way.set(self._begun)
         self._begun = None
         value = await plan.run(call, self._args, self._kwargs)
