@@ -59,24 +59,31 @@ class _Expected(NamedTuple):
     Attributes:
         names: their names.
         markers: themselves in order, so that one look finds whether a text begins one of them.
-        longest: the length of the longest.
+        longest: no marker is longer.
     """
 
-    names: tuple[str, ...]
+    names: frozenset[str]
     markers: tuple[str, ...]
     longest: int
+
+    def less(self, name: str) -> _Expected:
+        """The same without one of them."""
+        if name not in self.names:
+            return self
+        at = bisect_left(self.markers, marker(name))
+        return _Expected(self.names - {name}, self.markers[:at] + self.markers[at + 1 :], self.longest)
 
 
 @lru_cache(maxsize=1024)
 def _expecting(names: tuple[str, ...]) -> _Expected:
     """What follows from names, which are those of few signatures in many replies."""
     markers = tuple(sorted(map(marker, set(names))))
-    return _Expected(names, markers, max(map(len, markers), default=0))
+    return _Expected(frozenset(names), markers, max(map(len, markers), default=0))
 
 
-@lru_cache(maxsize=1024)
-def _expecting_less(names: tuple[str, ...], dropped: str) -> _Expected:
-    return _expecting(tuple(name for name in names if name != dropped))
+#: What is left of so many names is remembered too; of more it would take too much memory.
+_FEW = 16
+_few_less = lru_cache(maxsize=1024)(_Expected.less)
 
 
 class MarkerScanner:
@@ -93,7 +100,8 @@ class MarkerScanner:
 
     def drop(self, name: str) -> None:
         """Expect a name no more. May be called while `scan` is being read."""
-        self._expected = _expecting_less(self._expected.names, name)
+        expected = self._expected
+        self._expected = _few_less(expected, name) if len(expected.names) <= _FEW else expected.less(name)
 
     def goes_on(self, text: str) -> bool:
         """Take a piece that leaves the line the beginning of a marker, or blanks; any other is left for `scan`."""
