@@ -13,7 +13,8 @@ The way of one chunk, and the file in which each step is found:
 
 1.  `streaming/streamify.py` takes the call in the caller's thread, binds the listeners (`streaming/listener.py`) and
     starts one task (`runtime/call.py`) on the event-loop thread (`runtime/loop.py`, one per process), in the
-    caller's context.
+    caller's context. What a single predictor will ask is written before that (`program/at_hand.py`), and where the
+    cache has the reply the call is over at once.
 2.  There the program runs (`streaming/running.py`): `program/module.py`, and in it `program/predict.py`, whose
     signature (`signatures/signature.py`) says what goes in and comes out. What is synchronous runs in a worker
     thread (`runtime/workers.py`) and meets the loop again at its model calls (`runtime/crossing.py`).

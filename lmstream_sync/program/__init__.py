@@ -2,7 +2,7 @@
 
 `module` has the base of all programs, with `entries` (the four ways in) and `tree` (modules
 within modules); `predict` asks a model once, by `run`, `reading` and, after an error, `steps`; `chain_of_thought`
-stands on it.
+stands on it. `at_hand` is what can be done of such a call before the loop hears of it.
 `tool` is what a model may call, with `arguments` and `schemas`; `react` is the agent that has it
 do so, by `next_step`, `tool_running` and `trajectory`. `best_of_n` and `refine` make several `attempts`, `parallel`
 runs several programs. `batch` calls one for many examples, with a `progress` bar;
