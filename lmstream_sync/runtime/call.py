@@ -25,7 +25,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any, NoReturn
 
 from lmstream_sync.errors import Stopped, StreamCancelled, StreamError
-from lmstream_sync.runtime import fork
+from lmstream_sync.runtime import fork, register
 from lmstream_sync.runtime.channel import Channel, ChannelEnded
 from lmstream_sync.runtime.deadlines import CallClocks
 from lmstream_sync.runtime.flag import Flag
@@ -33,13 +33,10 @@ from lmstream_sync.runtime.loop import LoopThread, loop_thread, on_loop_thread
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.settings import settings
 
-__all__ = ["Call", "Own", "cancel", "current_call", "running_calls"]
+__all__ = ["Call", "Own", "current_call"]
 
 #: The call that this code runs for; it goes with the context into workers.
 current_call: ContextVar[Call | None] = ContextVar("lmstream_sync_call", default=None)
-
-# id → call, for `cancel`. Filled at the call, emptied when the task is done.
-_running: dict[str, Call] = {}
 
 #: Seconds after which a task that swallowed its cancellation is cancelled again.
 CANCEL_AGAIN = 5.0
@@ -113,13 +110,13 @@ class Call:
         """Start the program on the loop, with the caller's context as it is now."""
         if self._finished:
             return
-        _running[self.id] = self
+        register.enter(self)
         context = copy_context()
         context.run(current_call.set, self)
         try:
             self.thread.loop.call_soon_threadsafe(self._start, context=context)
         except RuntimeError:
-            _running.pop(self.id, None)
+            register.leave(self)
             raise
 
     def request_stop(self, reason: str) -> None:
@@ -132,7 +129,7 @@ class Call:
     def lost(self) -> None:
         """The loop died, and the task with it: nobody waits for it any more."""
         if self.generation == fork.generation:
-            _running.pop(self.id, None)
+            register.leave(self)
             self.done.set()
 
     def check_stopped(self) -> None:
@@ -214,7 +211,7 @@ class Call:
                 self.error = StreamCancelled(f"{self.name} was cancelled")
         self.ended_at = time.monotonic()
         self.clocks.stop()
-        _running.pop(self.id, None)
+        register.leave(self)
         self._task = None
         if self.thread.ending:
             return  # with the interpreter: whoever waits is a daemon thread, which need not hear of it
@@ -376,35 +373,3 @@ def _cancel_again(reference: weakref.ref[Call]) -> None:
     call = reference()
     if call is not None:
         call._cancel_all()
-
-
-def cancel(stream_id: str) -> bool:
-    """Cancel the program of a stream in this process, by `stream.id`.
-
-    Its reader gets the events that were queued, then `StreamCancelled`.
-
-    Returns:
-        Whether it was running.
-    """
-    call = _running.get(stream_id)
-    if call is None or call.stopping:
-        return False
-    call.request_stop("cancelled")
-    return True
-
-
-def running_calls() -> int:
-    """How many calls run in this process."""
-    return len(_running)
-
-
-# The calls of the parent stay referenced for ever in a forked child: see `loop._buried`.
-_parents_calls: list[list[Call]] = []
-
-
-def _forget_in_child() -> None:
-    _parents_calls.append(list(_running.values()))
-    _running.clear()
-
-
-fork.after_fork_in_child(_forget_in_child)

@@ -13,9 +13,9 @@ over many inputs. This package knows nothing of web frameworks.
 from __future__ import annotations
 
 from lmstream_sync.events import StatusMessage, StreamResponse, StreamRestart
-from lmstream_sync.runtime.call import cancel
 from lmstream_sync.runtime.crossing import syncify
 from lmstream_sync.runtime.emitting import aemit, emit
+from lmstream_sync.runtime.register import cancel
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.runtime.workers import asyncify
 from lmstream_sync.streaming.encoded import streaming_response

@@ -21,7 +21,8 @@ from lmstream_sync.errors import (
 )
 from lmstream_sync.lm import LM
 from lmstream_sync.runtime import crossing
-from lmstream_sync.runtime.call import cancel, current_call
+from lmstream_sync.runtime.call import current_call
+from lmstream_sync.runtime.register import cancel
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 from tests.lm import wire_formats as wire

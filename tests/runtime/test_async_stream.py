@@ -11,7 +11,8 @@ import pytest
 from lmstream_sync.errors import StreamCancelled, StreamClosed, StreamError, StreamTimeout
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import Call, cancel
+from lmstream_sync.runtime.call import Call
+from lmstream_sync.runtime.register import cancel
 from tests.runtime.programs import (
     SOON,
     Endless,

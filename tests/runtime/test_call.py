@@ -15,9 +15,10 @@ from lmstream_sync import context, settings
 from lmstream_sync.errors import LoopDied, Stopped, StreamCancelled, StreamClosed
 from lmstream_sync.runtime import crossing, workers
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import Call, cancel, running_calls
+from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
 from lmstream_sync.runtime.loop import loop_thread, on_loop_thread
+from lmstream_sync.runtime.register import cancel, running_calls
 from lmstream_sync.runtime.stream import EventStream
 from lmstream_sync.runtime.threads import worker_count
 from tests.runtime.programs import (

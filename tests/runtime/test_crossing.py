@@ -12,9 +12,10 @@ import pytest
 
 from lmstream_sync.errors import Stopped, StreamError
 from lmstream_sync.runtime import crossing, workers
-from lmstream_sync.runtime.call import Call, running_calls
+from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
 from lmstream_sync.runtime.loop import on_loop_thread
+from lmstream_sync.runtime.register import running_calls
 from tests.runtime.programs import SOON, in_thread, let_the_loop_settle, stream_of_call, stream_of_function
 
 word = contextvars.ContextVar("word", default="none")

@@ -13,7 +13,7 @@ import pytest
 
 from lmstream_sync.errors import StreamClosed, StreamError, StreamTimeout
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import cancel
+from lmstream_sync.runtime.register import cancel
 from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.settings import configure
 

@@ -21,7 +21,7 @@ warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, fork, workers
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import cancel, running_calls
+from lmstream_sync.runtime.register import cancel, running_calls
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.loop import loop_thread
 from tests.runtime.programs import (

@@ -20,7 +20,7 @@ import lmstream_sync
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, workers
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import running_calls
+from lmstream_sync.runtime.register import running_calls
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.loop import on_loop_thread
 from tests.runtime.programs import *

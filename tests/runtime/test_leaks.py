@@ -14,7 +14,8 @@ import asyncio, contextvars, gc, os, sys, threading, weakref
 from lmstream_sync.errors import *
 from lmstream_sync.runtime import crossing, workers
 from lmstream_sync.runtime.async_stream import AsyncEventStream
-from lmstream_sync.runtime.call import Call, cancel, running_calls
+from lmstream_sync.runtime.call import Call
+from lmstream_sync.runtime.register import cancel, running_calls
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.loop import loop_thread
 from lmstream_sync.runtime.threads import worker_count

@@ -17,9 +17,10 @@ import pytest
 from lmstream_sync.errors import StreamCancelled, StreamClosed, StreamError, StreamTimeout
 from lmstream_sync.events import StatusMessage
 from lmstream_sync.runtime import crossing, workers
-from lmstream_sync.runtime.call import Call, cancel, running_calls
+from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
 from lmstream_sync.runtime.loop import on_loop_thread
+from lmstream_sync.runtime.register import cancel, running_calls
 from lmstream_sync.runtime.stream import EventStream
 from tests.runtime.programs import (
     SOON,

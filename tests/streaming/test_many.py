@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lmstream_sync as lms
-from lmstream_sync.runtime.call import running_calls
+from lmstream_sync.runtime.register import running_calls
 from lmstream_sync.runtime.threads import worker_count
 from lmstream_sync.testing import Reply
 

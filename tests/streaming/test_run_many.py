@@ -14,7 +14,7 @@ import pytest
 
 import lmstream_sync as lms
 from lmstream_sync.runtime import threads
-from lmstream_sync.runtime.call import running_calls
+from lmstream_sync.runtime.register import running_calls
 from lmstream_sync.streaming import run_many
 from lmstream_sync.testing import Gate, Reply
 

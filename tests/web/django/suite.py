@@ -13,7 +13,7 @@ from django.test import AsyncClient, Client, RequestFactory, TransactionTestCase
 from django.test.runner import DiscoverRunner  # isort: skip
 
 import lmstream_sync as lms
-from lmstream_sync.runtime.call import running_calls
+from lmstream_sync.runtime.register import running_calls
 from lmstream_sync.settings import settings
 from lmstream_sync.testing import Reply, ScriptedServer, read_sse
 from lmstream_sync.web.django import apps, connections, stream_response
