@@ -123,9 +123,12 @@ class AsyncEventStream:
         if not stream._begin_close():
             return
         woken = Wakeup()
-        stream._call.thread.post(stream._call.when_done, woken.post)
+        thread, until = stream._call.thread, time.monotonic() + CLOSE_SECONDS
         try:
-            await woken.wait(CLOSE_SECONDS)
+            while (running := stream._running()) and (left := until - time.monotonic()) > 0:
+                woken.renew()
+                thread.post(running[0].when_done, woken.post)
+                await woken.wait(left)
             stream._warn_if_running()
         finally:  # cancelled, or warnings may be errors here
             stream._settle_close()

@@ -72,11 +72,11 @@ class OpenCall(ABC):
             call.when_done(lambda: start_user_job(self._settle_close))
             return
         deadline = time.monotonic() + CLOSE_SECONDS
-        while not call.done.is_set() and call.thread.alive:
+        while (running := self._running()) and call.thread.alive:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            call.done.wait(min(0.25, left))
+            running[0].done.wait(min(0.25, left))
         try:
             self._warn_if_running()
         finally:  # warnings may be errors here
@@ -93,10 +93,14 @@ class OpenCall(ABC):
         self._call.request_stop("left")
         return True
 
+    def _running(self) -> list[Call]:
+        """What has not ended: the call, or, for a subclass, what it stands for."""
+        return [] if self._call.done.is_set() else [self._call]
+
     def _warn_if_running(self) -> None:
-        call = self._call
-        if not call.done.is_set() and call.thread.alive:
-            busy = ", ".join(call.busy_with.values()) or call.name
+        call, running = self._call, self._running()
+        if running and call.thread.alive:
+            busy = ", ".join(name for each in running for name in each.busy_with.values()) or call.name
             warnings.warn(
                 f"the stream is closed, but {busy} does not stop; it goes on in the background until its next "
                 "model or tool call",

@@ -118,6 +118,10 @@ class _Merged(Stream):
             self._batch.extend((place, item) for item in each._batch)  # taken by its reader, not yet handed out
             each._batch.clear()
 
+    def _running(self) -> list[Call]:
+        # Its own task waits for those of its members, but not where it was stopped before its first step.
+        return super()._running() or [each._call for each in self._members if not each._call.done.is_set()]
+
     def _feed(self) -> None:
         for member in self._members:
             if not member.closed:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import lmstream_sync as lms
+from lmstream_sync.runtime.loop import loop_thread
 from lmstream_sync.runtime.register import running_calls
 from lmstream_sync.streaming import merge
 from lmstream_sync.testing import Gate, Reply, stream_of
@@ -470,6 +471,36 @@ def test_close_names_what_does_not_stop() -> None:
     with pytest.warns(RuntimeWarning, match="hangs does not stop"):
         merged.close()
     go_on.set()
+
+
+@pytest.mark.parametrize("asynchronously", [False, True])
+def test_close_before_its_own_task_took_a_step_waits_for_the_members(asynchronously: bool) -> None:
+    began, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def slow() -> None:
+        began.set()
+        go_on.wait(20)
+        ended.set()
+
+    member = lms.streamify(slow)()
+    assert began.wait(5)
+    there, merged_now = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        there.set()
+        merged_now.wait(20)
+
+    loop_thread().loop.call_soon_threadsafe(hold)  # its task is made, and stopped, in one turn of the loop
+    assert there.wait(5)
+    merged = merge(a=member)
+    merged._call.request_stop("left")
+    merged_now.set()
+    threading.Timer(0.2, go_on.set).start()
+    if asynchronously:
+        asyncio.run(merged.aclose())
+    else:
+        merged.close()
+    assert ended.is_set()
 
 
 def test_nothing_is_left_behind() -> None:
