@@ -300,7 +300,6 @@ class Run:
             options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools)])
             if adapter.parallel_tool_calls is not None:
                 options.setdefault("parallel_tool_calls", adapter.parallel_tool_calls)
-        self._answered = False
         self._how = Reading(adapter, asked.signature, prompt, natives, tools is not None)
         messages = adapter.format(prompt, asked.demos, inputs)
         if not takes_documents(self._model()):
@@ -309,6 +308,7 @@ class Run:
 
     def _heard(self, written: tuple[list[dict[str, Any]], dict[str, Any]]) -> Request:
         """A request with what sees its reply come: only a run that somebody listens to asks for a streamed one."""
+        self._answered = False
         self._tap = ReplyTap(self._how, self._observer) if self._observer is not None else None
         return *written, self._tap
 
