@@ -166,9 +166,25 @@ class LoopThread:
         return release.set
 
 
+#: Bytes that one read of a socket takes at most. asyncio's own 256 KiB are more than the C
+#: library gives without mapping them (`M_MMAP_THRESHOLD` in mallopt(3): 128 KiB), which it would
+#: then do, and undo, for each read of a few hundred bytes: two thirds of what a read takes.
+READ_SIZE = 64 * 1024
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A selector loop whose sockets are read in pieces of the size of what models send."""
+
+    def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
+        # As in asyncio's own loops since 3.4; a Python without it reads as it always does.
+        transport = super()._make_socket_transport(*args, **kwargs)  # type: ignore[misc]
+        transport.max_size = READ_SIZE
+        return transport
+
+
 def _new_loop() -> asyncio.AbstractEventLoop:
     """A selector loop, whatever policy is set: what a forked child must do needs to know its sockets."""
-    loop = asyncio.new_event_loop() if sys.platform == "win32" else asyncio.SelectorEventLoop()
+    loop = asyncio.new_event_loop() if sys.platform == "win32" else _Loop()
     loop.set_default_executor(DaemonExecutor(max_workers=1))
     unseen_while_waiting(loop)
     return loop
