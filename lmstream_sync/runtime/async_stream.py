@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from lmstream_sync.errors import LMStreamError
 from lmstream_sync.runtime.ending import CLOSE_SECONDS, Outcome
-from lmstream_sync.runtime.reading import NOTHING, Look
+from lmstream_sync.runtime.reading import END, NOTHING, Look
 from lmstream_sync.runtime.stream import EventStream
-from lmstream_sync.runtime.waiting import Expired, Watch
+from lmstream_sync.runtime.waiting import SLICE, Expired, Watch
 from lmstream_sync.runtime.wakeups import Wakeup
 
 __all__ = ["AsyncEventStream"]
@@ -32,11 +32,11 @@ class AsyncEventStream:
     def __aiter__(self) -> AsyncEventStream:
         return self
 
-    async def __anext__(self) -> Any:
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
         """The next event; errors as `Stream.__next__` raises them, the end as `StopAsyncIteration`."""
-        event = self.stream._at_hand()
-        return event if event is not NOTHING else await self.next(None)
+        return self.next(None)
 
+    # One coroutine for all of a wait: there is one for each event, and each open stream has one.
     async def next(self, timeout: float | None) -> Any:
         """The next event, or `Expired` when none came within `timeout` seconds.
 
@@ -44,62 +44,89 @@ class AsyncEventStream:
             StreamError: another thread or task reads at this moment.
         """
         stream = self.stream
-        until = None if timeout is None else time.monotonic() + timeout
-        watch: Watch | None = None
-        while True:
-            came, event = stream._take_now()
-            if came:
-                return event
-            if watch is None:
-                watch = Watch(stream._call, until)
-            await self._wait(watch)
-
-    async def _wait(self, watch: Watch) -> None:
-        """Wait until something came or the channel ended (or, now and then, for nothing at all)."""
-        stream = self.stream
-        channel = stream._channel
-        stream._begin_turn()  # kept over the wait: there is one waker, for one reader
+        event = stream._at_hand()
+        if event is not NOTHING:
+            return event
+        watch = None if timeout is None else Watch(stream._call, time.monotonic() + timeout)
+        stream._begin_turn()  # kept over the waits: there is one waker, for one reader
         try:
-            woken = self._wakeup
-            if woken is None or woken.loop is not asyncio.get_running_loop():
-                woken = self._wakeup = Wakeup()
-            else:
-                woken.renew()
-            channel.wake_with(woken.post)
-            if channel.ready:
-                return
-            if not await woken.wait(watch.slice()):
+            while (event := stream._take_now()) is NOTHING:
+                waiting = self._begin_wait(SLICE if watch is None else watch.slice())
+                if waiting is None:
+                    continue
                 try:
-                    watch.look()
-                except LMStreamError as error:
-                    stream._give_up(error)
+                    came = await waiting
+                finally:
+                    self._end_wait()
+                if not came:
+                    watch = self._look(watch)
         finally:
-            channel.wake_with(None)
             stream._turn.release()
+        if event is not END:
+            return event
+        stream._end_reached()  # outside the turn: `on_end` functions may read
+        raise StopAsyncIteration
+
+    def _begin_wait(self, seconds: float) -> asyncio.Future[bool] | None:
+        """In the turn: what is done when something came or the time is up; `None` where something is there."""
+        woken = self._wakeup
+        if woken is None or woken.loop is not asyncio.get_running_loop():
+            woken = self._wakeup = Wakeup()
+        else:
+            woken.renew()
+        channel = self.stream._channel
+        channel.wake_with(woken)
+        if channel.ready:
+            channel.wake_with(None)
+            return None
+        return woken.begin(seconds)
+
+    def _end_wait(self) -> None:
+        self.stream._channel.wake_with(None)
+        if self._wakeup is not None:
+            self._wakeup.end()
+
+    def _look(self, watch: Watch | None) -> Watch:
+        """A slice passed and nothing came: look round. Gives what goes on looking."""
+        stream = self.stream
+        if watch is None:
+            watch = Watch(stream._call)
+        try:
+            watch.look()
+        except LMStreamError as error:
+            stream._give_up(error)
+        return watch
 
     async def peek(self, until: Literal["event", "output"] = "event", timeout: float | None = None) -> Any:
         """See `Stream.peek`: wait for an event and leave it, and all before it, in the stream."""
         stream = self.stream
         look = Look(stream, until)
         watch = Watch(stream._call, None if timeout is None else time.monotonic() + timeout)
-        while True:
-            stream._begin_turn()
-            try:
+        stream._begin_turn()
+        try:
+            while True:
                 stream._check_closed()
                 shown = look.further()
-                came = True if shown is not NOTHING else stream._fill_now()
-            finally:
-                stream._turn.release()
-            if shown is not NOTHING:
-                return shown
-            if came is None:
-                stream._peeked_to_the_end()
-                return None
-            if not came:
+                if shown is not NOTHING:
+                    return shown
+                came = stream._fill_now()
+                if came is None:
+                    break
+                waiting = None if came else self._begin_wait(watch.slice())
+                if waiting is None:
+                    continue
                 try:
-                    await self._wait(watch)
-                except Expired:
-                    raise stream._nothing_to_peek_at(timeout) from None
+                    settled = await waiting
+                finally:
+                    self._end_wait()
+                if not settled:
+                    self._look(watch)
+        except Expired:
+            raise stream._nothing_to_peek_at(timeout) from None
+        finally:
+            stream._turn.release()
+        stream._peeked_to_the_end()
+        return None
 
     async def result(self, timeout: float | None = None) -> Any:
         """See `Stream.result`: read to the end and give the program's final value."""
@@ -127,7 +154,7 @@ class AsyncEventStream:
         try:
             while (running := stream._running()) and (left := until - time.monotonic()) > 0:
                 woken.renew()
-                thread.post(running[0].when_done, woken.post)
+                thread.post(running[0].when_done, woken)
                 await woken.wait(left)
             stream._warn_if_running()
         finally:  # cancelled, or warnings may be errors here

@@ -25,10 +25,13 @@ from lmstream_sync.runtime.channel import ChannelEnded
 from lmstream_sync.runtime.ending import OpenCall
 from lmstream_sync.runtime.waiting import Expired, Watch, check_process, forbid_on_loop
 
-__all__ = ["NOTHING", "Look", "Reader"]
+__all__ = ["END", "NOTHING", "Look", "Reader"]
 
 #: Given by `_hand_out` for an item that is no event, only news for the accounts.
 NOTHING = object()
+
+#: In an event's place: everything was handed out, and nothing more comes.
+END = object()
 
 
 class Reader(OpenCall):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from lmstream_sync.errors import StreamCancelled, StreamError
 from lmstream_sync.runtime.call import Call, current_call
 from lmstream_sync.runtime.detached import run_unattended
-from lmstream_sync.runtime.reading import NOTHING, Look, Reader
+from lmstream_sync.runtime.reading import END, NOTHING, Look, Reader
 from lmstream_sync.runtime.threads import in_user_hooks
 from lmstream_sync.runtime.waiting import SLICE, Expired, check_process
 from lmstream_sync.runtime.wakeups import Wakeup
@@ -94,27 +94,21 @@ class EventStream(Reader):
         self._end_reached()  # outside the turn: `on_end` functions may read
         raise StopIteration
 
-    def _take_now(self) -> tuple[bool, Any]:
-        """(True, event) or (False, None) where none is there yet; raises as `next()` does at the end."""
-        self._begin_turn()
-        try:
-            self._check_closed()
-            batch = self._batch
-            if batch:
-                self._feed()
-            elif self._fill_now() is False:
-                return False, None
+    def _take_now(self) -> Any:
+        """In the turn: the next event, `NOTHING` where none is there yet, `END` after the last."""
+        self._check_closed()
+        batch = self._batch
+        if batch:
+            self._feed()
+        while True:
             while batch:
                 self._channel.read_at = time.monotonic()
                 event = self._hand_out(batch.popleft())
                 if event is not NOTHING:
-                    return True, event
-                if not batch:
-                    return False, None  # look again
-        finally:
-            self._turn.release()
-        self._end_reached()
-        raise StopAsyncIteration
+                    return event
+            came = self._fill_now()
+            if not came:
+                return END if came is None else NOTHING
 
     # Looking ahead, and waiting for the end.
 
@@ -227,7 +221,7 @@ class EventStream(Reader):
             await asyncio.sleep(_LOOK)
         woken = Wakeup()
         channel = self._channel
-        channel.wake_with(woken.post)
+        channel.wake_with(woken)
         try:
             while True:
                 woken.renew()

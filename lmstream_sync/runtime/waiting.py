@@ -50,7 +50,12 @@ class Expired(Exception):
 
 
 class Watch:
-    """Looks, between the slices of one wait, whether it can still end by itself."""
+    """Looks, between the slices of one wait, whether it can still end by itself.
+
+    Args:
+        call: what is waited for.
+        until: when the wait ends, by `time.monotonic()`.
+    """
 
     def __init__(self, call: Call, until: float | None = None) -> None:
         self._call = call

@@ -23,13 +23,17 @@ __all__ = ["Wakeup"]
 
 
 class Wakeup:
-    """A wait on the running loop that any thread may end; one waits on it at a time."""
+    """A wait on the running loop that any thread may end, by calling this; one waits on it at a time.
 
-    __slots__ = ("_bell", "_came", "_posted", "loop")
+    For a wait as short as can be, `begin` gives what is awaited, and `end` is called after it.
+    """
+
+    __slots__ = ("_bell", "_came", "_posted", "_timer", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._bell = _bell_of(self.loop)
+        self._timer: asyncio.TimerHandle | None = None
         self.renew()
 
     def renew(self) -> None:
@@ -37,7 +41,7 @@ class Wakeup:
         self._posted = False
         self._came: asyncio.Future[bool] = self.loop.create_future()
 
-    def post(self) -> None:
+    def __call__(self) -> None:
         """End the wait; from any thread."""
         if not self._posted:
             self._posted = True
@@ -45,17 +49,27 @@ class Wakeup:
 
     async def wait(self, seconds: float) -> bool:
         """Whether it was ended before the time was up, which may be earlier than `SLICE` seconds."""
-        if seconds < SLICE:
-            timer = self.loop.call_later(seconds, self.settle, False)
-            try:
-                return await self._came
-            finally:
-                timer.cancel()
-        self._bell.enter(self)
+        came = self.begin(seconds)
         try:
-            return await self._came
+            return await came
         finally:
+            self.end()
+
+    def begin(self, seconds: float) -> asyncio.Future[bool]:
+        """Begin a wait: gives what `wait` awaits."""
+        if seconds < SLICE:
+            self._timer = self.loop.call_later(seconds, self.settle, False)
+        else:
+            self._bell.enter(self)
+        return self._came
+
+    def end(self) -> None:
+        """The wait is over, however it ended."""
+        if self._timer is None:
             self._bell.leave(self)
+        else:
+            self._timer.cancel()
+            self._timer = None
 
     def settle(self, came: bool) -> None:
         """On the loop: end the wait."""

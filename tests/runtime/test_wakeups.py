@@ -43,7 +43,7 @@ def in_thread(fn: Any) -> None:
 def test_what_was_posted_before_the_wait_ends_it_at_once() -> None:
     async def main() -> None:
         wakeup = Wakeup()
-        in_thread(wakeup.post)
+        in_thread(wakeup)
         assert await wakeup.wait(LONG)
 
     run(main)
@@ -56,7 +56,7 @@ def test_a_slice_that_passes_ends_the_wait_with_false_and_it_may_be_waited_on_ag
         wakeup.renew()
         assert not await wakeup.wait(1.0)  # the slice that all waits of a loop share
         wakeup.renew()
-        in_thread(wakeup.post)
+        in_thread(wakeup)
         assert await wakeup.wait(LONG)
 
     run(main)
@@ -67,7 +67,7 @@ def test_many_waits_that_end_while_the_loop_is_busy_are_told_by_one_wake_up() ->
         wakeups = [Wakeup() for _ in range(200)]
         waits = [asyncio.ensure_future(each.wait(LONG)) for each in wakeups]
         await asyncio.sleep(0)
-        in_thread(lambda: [each.post() for each in wakeups])  # this thread's loop waits for it
+        in_thread(lambda: [each() for each in wakeups])  # this thread's loop waits for it
         assert await asyncio.gather(*waits) == [True] * 200
 
     assert run(main).woken == 1
@@ -76,7 +76,7 @@ def test_many_waits_that_end_while_the_loop_is_busy_are_told_by_one_wake_up() ->
 def test_posting_again_and_again_before_the_loop_comes_round_wakes_it_once() -> None:
     async def main() -> None:
         wakeup = Wakeup()
-        in_thread(lambda: [wakeup.post() for _ in range(100)])
+        in_thread(lambda: [wakeup() for _ in range(100)])
         assert await wakeup.wait(LONG)
 
     assert run(main).woken == 1
@@ -85,11 +85,11 @@ def test_posting_again_and_again_before_the_loop_comes_round_wakes_it_once() -> 
 def test_a_post_for_an_earlier_wait_may_end_a_later_one_early_and_loses_nothing() -> None:
     async def main() -> None:
         wakeup = Wakeup()
-        in_thread(wakeup.post)
+        in_thread(wakeup)
         wakeup.renew()  # the bell has not come round
         assert await wakeup.wait(LONG)
         wakeup.renew()
-        in_thread(wakeup.post)
+        in_thread(wakeup)
         assert await wakeup.wait(LONG)
 
     run(main)
@@ -109,7 +109,7 @@ def test_no_post_is_lost_whoever_is_quicker(waits: int) -> None:
             for _ in range(rounds):
                 for place in range(waits):
                     told[place] += 1
-                    wakeups[place].post()
+                    wakeups[place]()
                 for place in range(waits):
                     assert read[place].acquire(timeout=LONG)
 
@@ -138,7 +138,7 @@ def test_a_post_to_a_loop_that_was_closed_is_nothing() -> None:
         made.append(Wakeup())
 
     run(main)
-    made[0].post()
+    made[0]()
 
 
 def test_a_bell_goes_with_its_loop() -> None:
@@ -146,7 +146,7 @@ def test_a_bell_goes_with_its_loop() -> None:
         wakeup = Wakeup()
         waiting = asyncio.ensure_future(wakeup.wait(LONG))
         await asyncio.sleep(0)
-        in_thread(wakeup.post)
+        in_thread(wakeup)
         assert await waiting
 
     loop = weakref.ref(run(main))  # closed long before the slice of its waits is over
@@ -164,7 +164,7 @@ def test_what_was_posted_too_late_keeps_a_loop_only_until_the_next_comes() -> No
         Wakeup()
 
     loop = run(leave)
-    late.pop().post()
+    late.pop()()
     before = weakref.ref(loop)
     del loop
     run(main)
