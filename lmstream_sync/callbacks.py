@@ -11,9 +11,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from types import MappingProxyType
 from typing import Any, Final
 
 from lmstream_sync.settings import settings
@@ -22,6 +21,7 @@ __all__ = [
     "BaseCallback",
     "HookedCall",
     "active_call_id",
+    "no_stream",
     "put_back",
     "shared_loop_is",
     "stream_callbacks",
@@ -33,9 +33,15 @@ _log = logging.getLogger("lmstream_sync.callbacks")
 #: The id of the innermost watched call that runs here, or `None`.
 active_call_id: ContextVar[str | None] = ContextVar("lmstream_sync_active_call_id", default=None)
 
-#: Kind of call → the callbacks of the stream that this code runs for; set by `streaming` in a call's context.
-stream_callbacks: ContextVar[Mapping[str, Sequence[BaseCallback]]] = ContextVar(
-    "lmstream_sync_stream_callbacks", default=MappingProxyType({})
+
+def no_stream(kind: str) -> Sequence[BaseCallback]:
+    """What `stream_callbacks` holds outside streams."""
+    return ()
+
+
+#: Given a kind of call, the callbacks of the stream that this code runs for; set by `streaming` in a call's context.
+stream_callbacks: ContextVar[Callable[[str], Sequence[BaseCallback]]] = ContextVar(
+    "lmstream_sync_stream_callbacks", default=no_stream
 )
 
 #: A callback on the event loop that takes longer than this is named in a warning: seconds.
@@ -107,7 +113,7 @@ def watching(kind: str, own: Sequence[Any] | None = None) -> Sequence[Any]:
         kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
         own: callbacks that were given to what is called.
     """
-    configured, streams = settings.callbacks, stream_callbacks.get().get(kind, ())
+    configured, streams = settings.callbacks, stream_callbacks.get()(kind)
     if not configured and not own and not streams:
         return ()
     start, end = _HOOKS[kind]

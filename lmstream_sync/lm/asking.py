@@ -66,12 +66,12 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
         async with request_clock(asked.timeout) as clock:
             request.connect = clock.timeout.connect
             attempt = _Attempt(engine, request, tap, clock)
-            failed: list[Exception] = []
+            failed: list[Exception] | None = None
             try:
                 reply = await attempt.run()
             except Exception as error:
-                failed.append(error)
-            if failed:
+                failed = [error]
+            if failed is not None:
                 reply = await retrying(attempt.run, failed, asked.retries, attempt.may_run_again, clock.remaining)
             _warn_if_short(reply)
             return reply

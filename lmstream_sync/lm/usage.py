@@ -24,11 +24,16 @@ _lock = ForkSafeLock()
 
 
 class UsageTally:
-    """Sums of usage, model by model. Any thread may add and look."""
+    """Sums of usage, model by model. Any thread may add and look.
 
-    __slots__ = ("_cost", "_unpriced", "_usage")
+    Args:
+        within: the tally that counts the same and more.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_cost", "_unpriced", "_usage", "within")
+
+    def __init__(self, within: UsageTally | None = None) -> None:
+        self.within = within
         self._usage: dict[str, dict[str, Any]] = {}
         self._cost: float | None = None
         self._unpriced: list[Callable[[], float | None]] | None = None
@@ -77,14 +82,16 @@ def _sum(known: float | None, unpriced: Sequence[Callable[[], float | None]]) ->
     return sum(found, known or 0.0) if found else known
 
 
-#: The tallies that the requests made here add to.
-current_tally: ContextVar[tuple[UsageTally, ...]] = ContextVar("lmstream_sync_tally", default=())
+#: The innermost tally that the requests made here add to.
+current_tally: ContextVar[UsageTally | None] = ContextVar("lmstream_sync_tally", default=None)
 
 
 def record_usage(model: str, usage: Mapping[str, Any], price: Price) -> None:
-    """Add one request to every tally in the context."""
-    for tally in current_tally.get():
+    """Add one request to the tally in the context, and to all that it is within."""
+    tally = current_tally.get()
+    while tally is not None:
         tally.add(model, usage, price)
+        tally = tally.within
 
 
 def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmstream_sync.callbacks import stream_callbacks
+from lmstream_sync.callbacks import no_stream, stream_callbacks
 from lmstream_sync.lm import LM
 from lmstream_sync.program.chain_of_thought import ChainOfThought
 from lmstream_sync.program.entries import FOUR, OneCall, nearest
@@ -55,7 +55,7 @@ def answer_at_hand(program: Any, run: Run) -> Prediction | None:
     if type(lm) is not LM or not (lm.cache and lm.cache_in_memory) or lm.callbacks:
         return None
     current_observer.set(None)
-    stream_callbacks.set({})
+    stream_callbacks.set(no_stream)
     try:
         if run.predictor is program:
             return _answer(run)
@@ -68,7 +68,7 @@ def answer_at_hand(program: Any, run: Run) -> Prediction | None:
 
 def _answer(run: Run) -> Prediction | None:
     with OneCall(run.predictor, (), {}, begins=True) as call:
-        messages, options, _ = run.first()
+        messages, options, _ = run.first(ahead=True)
         found = run.lm.remembered(messages, options, run.prediction)
         return call.gives(found) if found is not None else None
 

@@ -81,7 +81,7 @@ class OneCall:
     """
 
     # One object for all of it, which makes no others where nobody watches: every open stream holds one.
-    __slots__ = ("_begins", "_entered", "_hooks", "_module", "_tallies", "_tally")
+    __slots__ = ("_begins", "_counted_by", "_entered", "_hooks", "_module", "_tally")
 
     def __init__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], begins: bool = False) -> None:
         self._module = module
@@ -91,14 +91,14 @@ class OneCall:
         self._entered: Token[Any] | None = None
         if _entered.get() is module:
             return
-        self._tally = UsageTally()
+        self._tally = UsageTally(current_tally.get())
         watchers = watching("module", module.callbacks)
         if watchers:
             self._hooks = HookedCall("module", watchers, module, named_inputs(module, args, kwargs))
 
     def __enter__(self) -> OneCall:
         if self._tally is not None:
-            self._tallies = current_tally.set((*current_tally.get(), self._tally))
+            self._counted_by = current_tally.set(self._tally)
             touch()
         if self._hooks is not None:
             # A hook that calls the module does not begin another call, so it is not called for that again.
@@ -139,7 +139,7 @@ class OneCall:
             put_back(_entered, self._entered)
         if self._tally is not None:
             touch()
-            put_back(current_tally, self._tallies)
+            put_back(current_tally, self._counted_by)
 
 
 def _account(prediction: Prediction, tally: UsageTally) -> None:

@@ -105,6 +105,8 @@ def _checked_lm(lm: Any) -> LM:
 
 _default_adapter = ChatAdapter()
 
+_NOTHING: frozenset[str] = frozenset()
+
 
 def adapter_in_force() -> Adapter:
     """The adapter of the settings, else `ChatAdapter`.
@@ -163,7 +165,7 @@ class Run:
         #: The ways to ask that are left, that of the request under way before them.
         self._ways: Sequence[Manner] = ()
         #: What the endpoint refused of the ways before.
-        self._refused: frozenset[str] = frozenset()
+        self._refused = _NOTHING
         #: Whether the request under way got its reply: what goes wrong from then on is in that.
         self._answered = False
         self._observer: RunObserver | None = None
@@ -183,12 +185,18 @@ class Run:
         """Write the first request ahead of `first`."""
         self._written = self._begin(self.adapter)
 
-    def first(self) -> Request:
-        """The first request. Here it is seen whether somebody listens to the run."""
+    def first(self, *, ahead: bool = False) -> Request:
+        """The first request. Here it is seen whether somebody listens to the run.
+
+        Args:
+            ahead: the program has not begun, and will ask for the request once more.
+        """
         observer = current_observer.get()
         if observer is not None:
             self._observer = observer.begin(self.predictor, self._asked.signature)
-        return self._heard(self._written or self._begin(self.adapter))
+        written = self._written or self._begin(self.adapter)
+        self._written = written if ahead else None
+        return self._heard(written)
 
     def prediction(self, reply: Reply) -> Prediction:
         """The Prediction that the reply to the request under way makes.
@@ -270,7 +278,7 @@ class Run:
         self._ways = manners(
             adapter, self._asked.signature, functions=functions, given=self._given, endpoint=self._endpoint
         )
-        self._refused = frozenset()
+        self._refused = _NOTHING
         return self._request()
 
     def _may_ask_without(self, error: LMStreamError) -> bool:

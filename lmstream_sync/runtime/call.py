@@ -80,7 +80,7 @@ class Call:
         self.error: BaseException | None = None
         self.result: Any = None
         self.done = Flag()
-        self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self.fail)
+        self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self)
         self.busy_with: dict[object, str] = {}
         #: Whether its reader left it to itself; written by whoever detaches.
         self.detached = False

@@ -16,6 +16,7 @@ called by whoever puts, takes or ends.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -41,6 +42,45 @@ class _LetGo:
 
     def __set__(self, queue: Any, made: Any) -> None:
         pass
+
+
+class _Gate:
+    """The condition of a janus queue that the one reader's thread waits on in `get()`, made when it does wait.
+
+    A condition is six objects, and a reader on a loop never waits on one. Only what janus does with it.
+    """
+
+    __slots__ = ("_condition", "_mutex")
+
+    def __init__(self, mutex: Any) -> None:
+        self._mutex = mutex
+        self._condition: threading.Condition | None = None
+
+    def __enter__(self) -> None:
+        self._mutex.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._mutex.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """See `threading.Condition`."""
+        condition = self._condition
+        if condition is None:
+            condition = self._condition = threading.Condition(self._mutex)
+            # Else a condition tries to take its lock to see whether it is held, and under gevent a
+            # failed try lets other greenlets run: in the middle of a put, while the loop runs.
+            condition._is_owned = self._mutex.locked  # type: ignore[attr-defined]
+        return condition.wait(timeout)
+
+    def notify(self, n: int = 1) -> None:
+        """See `threading.Condition`."""
+        if self._condition is not None:
+            self._condition.notify(n)
+
+    def notify_all(self) -> None:
+        """See `threading.Condition`."""
+        if self._condition is not None:
+            self._condition.notify_all()
 
 
 class _Face:
@@ -76,9 +116,8 @@ class _BatchQueue(janus.Queue[Any]):
     def __init__(self, maxsize: int, pending: deque[Any]) -> None:
         super().__init__(maxsize)
         self._waiting = pending
-        # Else a condition tries to take its lock to see whether it is held, and under gevent a
-        # failed try lets other greenlets run: in the middle of a put, while the loop runs.
-        self._sync_not_empty._is_owned = self._sync_mutex.locked  # type: ignore[attr-defined]
+        self._sync_not_empty = _Gate(self._sync_mutex)  # type: ignore[assignment]
+        self._async_mutex = None  # type: ignore[assignment]  # of what was let go
 
     def _put(self, item: Any) -> None:
         waiting, queue = self._waiting, self._queue
@@ -129,7 +168,7 @@ class Channel:
         self._queue = _BatchQueue((queue_size + 1) // 2, self._pending)
         self._takes: janus.SyncQueue[Any] = self._queue.sync_q
         self._puts: janus.AsyncQueue[Any] = self._queue.async_q
-        self._drained: list[asyncio.Future[None]] = []
+        self._drained: list[asyncio.Future[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waker: Callable[[], None] | None = None
         self._over = False
@@ -157,15 +196,18 @@ class Channel:
         while self._pending and not self._over:
             self._loop = asyncio.get_running_loop()
             drained = self._loop.create_future()
-            self._drained.append(drained)
+            waiting = self._drained
+            if waiting is None:
+                waiting = self._drained = []
+            waiting.append(drained)
             try:
                 # Looked at again once the reader can see that somebody waits: whichever of the
                 # two comes second, its look or the reader's last take, sees the other.
                 if self._pending:
                     await drained
             finally:
-                if drained in self._drained:
-                    self._drained.remove(drained)
+                if drained in waiting:
+                    waiting.remove(drained)
         if self._over:
             raise ChannelEnded
 
@@ -205,8 +247,8 @@ class Channel:
         return not self._pending
 
     def _tell_drained(self) -> None:
-        waiting, self._drained[:] = list(self._drained), []
-        for each in waiting:
+        waiting, self._drained = self._drained, None
+        for each in waiting or ():
             if not each.done():
                 each.set_result(None)
 

@@ -23,8 +23,10 @@ __all__ = ["CallClocks", "RequestClock"]
 _LONG = 10.0
 
 
-def _nobody(error: StreamTimeout) -> None:
-    """Who hears of a deadline when the call is over."""
+class _Failing(Protocol):
+    """A call, as far as its clocks know it."""
+
+    def fail(self, error: BaseException) -> None: ...
 
 
 class CallClocks:
@@ -36,14 +38,14 @@ class CallClocks:
 
     Args:
         timeout: the limits in force.
-        expired: called on the loop with the error, once, when one of them passes.
+        call: its `fail` is called on the loop with the error, once, when one of them passes.
     """
 
-    __slots__ = ("_expired", "_idle", "_loop", "_moved", "_requests", "_still", "_timer", "_total_at", "timeout")
+    __slots__ = ("_call", "_idle", "_loop", "_moved", "_requests", "_still", "_timer", "_total_at", "timeout")
 
-    def __init__(self, timeout: Timeout, expired: Callable[[StreamTimeout], None]) -> None:
+    def __init__(self, timeout: Timeout, call: _Failing) -> None:
         self.timeout = timeout
-        self._expired = expired
+        self._call: _Failing | None = call  # until it is over
         # That of the call, while its own limits count.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = 0.0
@@ -66,7 +68,7 @@ class CallClocks:
     def stop(self) -> None:
         """End the call's own limits, and keep nothing of it alive."""
         loop, self._loop = self._loop, None
-        self._expired = _nobody
+        self._call = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -150,8 +152,9 @@ class CallClocks:
             self._set_timer(loop, now)
 
     def _pass(self, said: str, which: str) -> None:
-        expired, self._expired, self._loop = self._expired, _nobody, None
-        expired(StreamTimeout(said, which=which))
+        call, self._call, self._loop = self._call, None, None
+        if call is not None:
+            call.fail(StreamTimeout(said, which=which))
 
     def _set_idle(self) -> None:
         own = [request.timeout.idle for request in self._requests if request.has_own_idle]

@@ -33,6 +33,10 @@ class _Text:
         self.closed = False
 
 
+#: The text of a field of which nothing came yet.
+_NOTHING = _Text()
+
+
 class TextAccounts:
     """Text handed out, per predictor and field.
 
@@ -44,8 +48,8 @@ class TextAccounts:
     _hearing: list[deque[Heard]] | None = None
 
     def __init__(self, listened: tuple[FieldKey, ...]) -> None:
-        self._texts: dict[FieldKey, _Text] = {key: _Text() for key in listened}
-        self.listened = listened if len(self._texts) == len(listened) else tuple(self._texts)
+        self._texts: dict[FieldKey, _Text] = {}
+        self.listened = listened if len(listened) < 2 else tuple(dict.fromkeys(listened))
 
     def hear(self) -> deque[Heard]:
         """A queue that from now on gets each response, portion and restart that is handed out."""
@@ -93,7 +97,8 @@ class TextAccounts:
             whole: gives the text of a field that one predictor has and that did not come in
                 pieces of text, where the reader got it all the same.
         """
-        texts = list(self._texts.items())
+        known = {**dict.fromkeys(self.listened, _NOTHING), **self._texts}
+        texts = list(known.items())
         fields = [field for (_, field), _ in texts]
         found: dict[str, str] = {}
         for (predictor, field), text in texts:

@@ -141,7 +141,7 @@ class _Run:
         self._names = names
         self._raw_of = raw_of
         self._partial = partial
-        self._events: list[Any] = []
+        self._events: list[Any] | None = None
         #: Something of this attempt was shown.
         self._shown = False
         #: Why what was shown of the attempt before is void, where that has yet to be said.
@@ -169,13 +169,14 @@ class _Run:
         if responses:
             self._observer.caught = self._shown = self._ever_shown = True
         if self._raw_of is None:
-            self._events += responses
+            if responses:
+                self._show(responses)
             return
         if raw is not None:
             self._shown = True
-            self._events.append(Carried(_with_predict_id(raw, id(self._raw_of)), responses))
+            self._show([Carried(_with_predict_id(raw, id(self._raw_of)), responses)])
         elif responses:
-            self._events.append(Carried(None, responses))
+            self._show([Carried(None, responses)])
 
     def _of(self, name: str, event: FieldEvent) -> Sequence[StreamResponse | Sent]:
         """What an event gives that is not simply text."""
@@ -198,12 +199,18 @@ class _Run:
 
     def _say_void(self) -> None:
         reason, self._void = self._void, ""
-        self._events += [StreamRestart(name, None, reason) for name in dict.fromkeys(self._names.values())]
+        self._show([StreamRestart(name, None, reason) for name in dict.fromkeys(self._names.values())])
+
+    def _show(self, events: list[Any]) -> None:
+        if self._events is None:
+            self._events = events
+        else:
+            self._events += events
 
     async def flush(self) -> None:
         """Send what was seen; waits while the reader is slow."""
         if self._events:
-            events, self._events = self._events, []
+            events, self._events = self._events, None
             await self._call.put(events)
 
     def failed(self) -> None:

@@ -14,7 +14,7 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.clocks import limits_asked
 from lmstream_sync.runtime.many import ManyCalls
 from lmstream_sync.streaming.calling import check_call
-from lmstream_sync.streaming.running import runner_of
+from lmstream_sync.streaming.running import runner_of, settled
 from lmstream_sync.streaming.stream import Stream
 from lmstream_sync.streaming.views import Pieces
 
@@ -63,15 +63,15 @@ def run_many(program: Any, inputs: Iterable[Any], *, concurrency: int = 32, orde
     run = runner_of(program, isinstance(program, (LM, Tool)))
     name = getattr(program, "__qualname__", type(program).__name__)
     items = checked_inputs(inputs, f"run_many({name})")
-    tally = UsageTally()
+    tally = UsageTally(current_tally.get())
 
     def begin(item: Any) -> Callable[[Call], Awaitable[Any]]:
         args, kwargs = arguments_of_input(item)
         check_call(program, args, kwargs)
 
         async def one(call: Call) -> Any:
-            current_tally.set((*current_tally.get(), tally))
-            return await run(call, args, kwargs)
+            current_tally.set(tally)
+            return await settled(await run(call, args, kwargs), call)
 
         return one
 

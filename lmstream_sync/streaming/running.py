@@ -20,9 +20,9 @@ from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.workers import in_worker
 from lmstream_sync.signatures import Prediction, SignatureMeta
 
-__all__ = ["Runner", "program_of", "runner_of", "streamified"]
+__all__ = ["Runner", "program_of", "runner_of", "settled", "streamified"]
 
-#: Runs a program in a call, on the loop, and gives its final value.
+#: Runs a program in a call, on the loop: gives what is awaited for what it gives, to be `settled`.
 Runner = Callable[[Call, tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -65,7 +65,7 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
         )
     if isinstance(program, Module):
         if is_async_program or prefers_async(program):
-            return partial(_run_async, program.acall)
+            return partial(_acall, program)
         return partial(_run_sync, program)
     if is_async_program:
         return partial(_run_async, getattr(program, "acall", program))
@@ -82,19 +82,20 @@ def runner_of(program: Any, is_async_program: bool = False) -> Runner:
     return partial(_run_sync, program)
 
 
+def _acall(program: Module, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return program.acall(*args, **kwargs)
+
+
 async def _run_async(fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     value = fn(*args, **kwargs)
-    if inspect.isawaitable(value):
-        value = await value
-    return await _settled(value, call)
+    return await value if inspect.isawaitable(value) else value
 
 
 async def _run_sync(fn: Callable[..., Any], call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    value = await in_worker(lambda: fn(*args, **kwargs), name=_name(fn))
-    return await _settled(value, call)
+    return await in_worker(lambda: fn(*args, **kwargs), name=_name(fn))
 
 
-async def _settled(value: Any, call: Call) -> Any:
+async def settled(value: Any, call: Call) -> Any:
     """The final value of what a program gave back, which may be something still to run."""
     if inspect.isgenerator(value):
         return await in_worker(lambda: _pump(value, call), name=value.__qualname__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["StatusMessageProvider", "StatusSender", "says_of_all", "status_senders"]
+__all__ = ["StatusMessageProvider", "StatusSender", "StatusSenders", "says_of_all"]
 
 
 class StatusMessageProvider:
@@ -117,11 +118,32 @@ _OF_MODULES_AND_MODELS = (
 )
 
 
-def status_senders(provider: StatusMessageProvider, call: Call) -> dict[str, tuple[StatusSender]]:
-    """Kind of call → what sends the messages of such, where a provider may say something of it."""
-    senders = (StatusSender(provider, call),)
-    # Not for what nothing is said of: a callback has its price, and this is one of every stream.
-    return dict.fromkeys(("module", "lm", "tool") if says_of_all(provider) else ("tool",), senders)
+class StatusSenders:
+    """What sends the status messages of one call, by the kind of what they tell of.
+
+    The sender is made when a call of such a kind is: most streams never have one.
+
+    Args:
+        provider: see `StatusSender`.
+        call: the same.
+    """
+
+    __slots__ = ("_call", "_made", "_of_all", "_provider")
+
+    def __init__(self, provider: StatusMessageProvider, call: Call) -> None:
+        self._provider = provider
+        self._call = call
+        # Not for what nothing is said of: a callback has its price, and this is one of every stream.
+        self._of_all = says_of_all(provider)
+        self._made: tuple[StatusSender] | None = None
+
+    def __call__(self, kind: str) -> Sequence[StatusSender]:
+        """The callbacks for a kind of call, where the provider may say something of it."""
+        if kind != "tool" and not (self._of_all and kind in ("module", "lm")):
+            return ()
+        if self._made is None:
+            self._made = (StatusSender(self._provider, self._call),)
+        return self._made
 
 
 def says_of_all(provider: StatusMessageProvider) -> bool:

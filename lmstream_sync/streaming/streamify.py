@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Literal, overload
 
-from lmstream_sync.callbacks import stream_callbacks
+from lmstream_sync.callbacks import BaseCallback, no_stream, stream_callbacks
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm import LM
 from lmstream_sync.lm.tap import direct_tap
@@ -26,8 +26,8 @@ from lmstream_sync.streaming.iterating import new_channel
 from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_field
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
-from lmstream_sync.streaming.running import Runner, runner_of, streamified
-from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, says_of_all, status_senders
+from lmstream_sync.streaming.running import Runner, runner_of, settled, streamified
+from lmstream_sync.streaming.status import StatusMessageProvider, StatusSenders, says_of_all
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
@@ -189,7 +189,7 @@ class _Plan:
         run = written_run(self._program, args, kwargs)
         if run is None:
             check_call(self._program, args, kwargs)
-        tally = UsageTally()
+        tally = UsageTally(current_tally.get())
         opened = _Opened(self, args, kwargs, include_final, tally, run)
         call = Call(opened.run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
         if run is not None and not self._tells_of_all:
@@ -214,9 +214,9 @@ class _Plan:
         names = {id(each): name for name, each in self._program.named_predictors()} if named else {}
         return CallObserver(call, self._bound, names, everything=self._everything)
 
-    def status_senders(self, call: Call) -> Mapping[str, Sequence[StatusSender]]:
+    def status_senders(self, call: Call) -> Callable[[str], Sequence[BaseCallback]]:
         """What sends the status messages of one call, by the kind of what they tell of."""
-        return status_senders(self._provider, call) if self._provider is not False else {}
+        return StatusSenders(self._provider, call) if self._provider is not False else no_stream
 
     def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
         """Run the program, on the loop."""
@@ -262,11 +262,13 @@ class _Opened:
         observer, raw = plan.observer(call), plan.raw
         current_observer.set(observer)
         direct_tap.set(partial(_raw_tap, call) if raw else None)
-        current_tally.set((*current_tally.get(), self._tally))
+        current_tally.set(self._tally)
         stream_callbacks.set(plan.status_senders(call))
         run_under_way.set(self._begun)
         self._begun = None
         value = await plan.run(call, self._args, self._kwargs)
+        if not isinstance(value, Prediction):
+            value = await settled(value, call)
         await call.flush()
         if isinstance(value, Prediction):
             if self._include_final or raw or observer.hit_cache or not observer.caught:

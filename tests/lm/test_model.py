@@ -171,10 +171,11 @@ def test_callbacks_hear_starts_and_ends_without_keys() -> None:
 
 
 def test_every_tally_in_the_context_counts_a_request() -> None:
-    inner, outer = UsageTally(), UsageTally()
+    outer = UsageTally()
+    inner = UsageTally(outer)
 
     def ask() -> None:
-        current_tally.set((outer, inner))
+        current_tally.set(inner)
         with ScriptedServer(
             Reply("a b", usage={"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5})
         ) as server:
@@ -195,7 +196,7 @@ def test_a_reply_that_was_left_is_counted_as_an_estimate() -> None:
             raise KeyError
 
     def ask() -> None:
-        current_tally.set((tally,))
+        current_tally.set(tally)
         with ScriptedServer(Reply("a b c d", stall_after=2)) as server, pytest.raises(KeyError):
             server.lm().request(ASKED, {}, Leaving())
 

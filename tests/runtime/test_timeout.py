@@ -333,7 +333,12 @@ def test_a_request_keeps_its_limits_when_its_call_has_ended() -> None:
 
     class Ended:
         stopping = False
-        clocks = CallClocks(Timeout(), lambda error: None)
+
+        def __init__(self) -> None:
+            self.clocks = CallClocks(Timeout(), self)
+
+        def fail(self, error: BaseException) -> None:
+            raise AssertionError
 
     async def late(ends_in_the_middle: bool) -> None:
         call = Ended()
