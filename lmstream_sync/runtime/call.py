@@ -114,7 +114,7 @@ class Call:
         context = copy_context()
         context.run(current_call.set, self)
         try:
-            self.thread.loop.call_soon_threadsafe(self._start, context=context)
+            self.thread.begin(self._start, context)
         except RuntimeError:
             register.leave(self)
             raise

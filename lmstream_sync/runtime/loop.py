@@ -13,7 +13,9 @@ import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 from lmstream_sync.callbacks import shared_loop_is
@@ -66,6 +68,9 @@ class LoopThread:
         self._failure: BaseException | None = None
         #: Whether it ends with the interpreter.
         self.ending = False
+        # What is to begin, and whether somebody has said so to the loop.
+        self._beginning: deque[tuple[Callable[[], None], Context]] = deque()
+        self._told = False
 
     def start(self) -> None:
         """Start the thread; call once, from the thread that made this object."""
@@ -106,6 +111,34 @@ class LoopThread:
         except RuntimeError:  # closed
             return False
         return True
+
+    def begin(self, start: Callable[[], None], context: Context) -> None:
+        """Have a function called on the loop that begins something, in a context of its own, from any thread.
+
+        Many that come while the loop is busy wake it once.
+
+        Raises:
+            RuntimeError: the loop was closed.
+        """
+        self._beginning.append((start, context))
+        if not self._told:
+            self._told = True
+            try:
+                self.loop.call_soon_threadsafe(self._begin_all)
+            except RuntimeError:
+                self._told = False
+                self._beginning.clear()
+                raise
+
+    def _begin_all(self) -> None:
+        self._told = False  # first: who comes from here on says so himself
+        waiting = self._beginning
+        for _ in range(len(waiting)):
+            start, context = waiting.popleft()
+            try:
+                context.run(start)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": f"{start!r} raised", "exception": error})
 
     def _run(self) -> None:
         self.ident = threading.get_ident()
