@@ -50,7 +50,7 @@ class AsyncEventStream:
         watch = None if timeout is None else Watch(stream._call, time.monotonic() + timeout)
         stream._begin_turn()  # kept over the waits: there is one waker, for one reader
         try:
-            while (event := stream._take_now()) is NOTHING:
+            while stream._nothing_yet() or (event := stream._take_now()) is NOTHING:
                 waiting = self._begin_wait(SLICE if watch is None else watch.slice())
                 if waiting is None:
                     continue

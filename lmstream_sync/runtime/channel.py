@@ -116,6 +116,8 @@ class _BatchQueue(janus.Queue[Any]):
     def __init__(self, maxsize: int, pending: deque[Any]) -> None:
         super().__init__(maxsize)
         self._waiting = pending
+        #: What is there to be taken: looked at without a lock, changed by janus.
+        self.held = self._queue
         self._sync_not_empty = _Gate(self._sync_mutex)  # type: ignore[assignment]
         self._async_mutex = None  # type: ignore[assignment]  # of what was let go
 
@@ -123,9 +125,11 @@ class _BatchQueue(janus.Queue[Any]):
         waiting, queue = self._waiting, self._queue
         before = len(queue)
         room = self._maxsize - before if self._maxsize else len(waiting)
-        with suppress(IndexError):  # the loop may drop what waits at any moment
+        try:
             for _ in range(min(room, len(waiting))):
                 queue.append(waiting.popleft())
+        except IndexError:  # the loop may drop what waits at any moment
+            pass
         self.arrived += len(queue) - before
 
     def _get_loop(self) -> Any:
@@ -180,7 +184,7 @@ class Channel:
     def offer(self, events: Iterable[Any]) -> bool:
         """Add events; true when all of them found room. Else call `drain` and wait."""
         self._pending.extend(events)
-        return self._push()
+        return not self._pending or self._push()
 
     @property
     def backlog(self) -> int:
@@ -214,7 +218,8 @@ class Channel:
     def end(self) -> None:
         """No more events; the reader gets all that were offered, then the end."""
         self._queue.lift_bound()
-        self._push()
+        if self._pending:
+            self._push()
         self._queue.shutdown()
         self._over = True
         self._tell_drained()
@@ -235,15 +240,16 @@ class Channel:
         self._wake()
 
     def _push(self) -> bool:
-        if self._pending:
-            try:
-                self._puts.put_nowait(self._pending)
-            except janus.AsyncQueueFull:
-                return False
-            except janus.AsyncQueueShutDown:
-                self._pending.clear()
-                return True
-            self._wake()
+        try:
+            self._puts.put_nowait(self._pending)
+        except janus.AsyncQueueFull:
+            return False
+        except janus.AsyncQueueShutDown:
+            self._pending.clear()
+            return True
+        waker = self._waker
+        if waker is not None:
+            waker()
         return not self._pending
 
     def _tell_drained(self) -> None:
@@ -282,12 +288,12 @@ class Channel:
             ChannelEnded: nothing is there and nothing more comes.
         """
         queue = self._queue
-        if not self._over and not self.waiting:  # janus says it by raising
+        if not queue.held and not self._over:  # janus says it by raising
             return []
         queue.most = most
         arrived = queue.arrived
         try:
-            taken: list[Any] = self._takes.get_nowait()
+            taken: list[Any] = self._takes.get(block=False)
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
@@ -317,12 +323,12 @@ class Channel:
     @property
     def waiting(self) -> int:
         """How many events there are to take; looks without a lock, for a signal handler's `close()`."""
-        return self._puts.qsize()
+        return len(self._queue.held)
 
     @property
     def ready(self) -> bool:
         """Whether `take_now` would give something or say that this is the end."""
-        return self._over or self.unread
+        return self._over or bool(self._queue.held)
 
     def wake_with(self, waker: Callable[[], None] | None) -> None:
         """Have `waker` called, in any thread, whenever something came or the channel ended.

@@ -77,9 +77,8 @@ class CallClocks:
 
     def touch(self) -> None:
         """Something moved."""
-        loop = self._loop  # once: in a worker's thread the call may end meanwhile
-        if loop is not None:
-            self._moved = loop.time()
+        if self._loop is not None:
+            self._moved = time.monotonic()  # which is the loop's time
 
     def stand_still(self) -> None:
         """Let `idle` stand still until `move_again`: the task waits for a reader or for a first token."""

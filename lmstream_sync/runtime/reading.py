@@ -20,6 +20,7 @@ from lmstream_sync.errors import (
     StreamTimeout,
 )
 from lmstream_sync.events import StatusMessage
+from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.call import Call, Own, current_call
 from lmstream_sync.runtime.channel import ChannelEnded
 from lmstream_sync.runtime.ending import OpenCall
@@ -111,12 +112,19 @@ class Reader(OpenCall):
         if self._call.error is None:
             self._call.error = error
 
+    def _nothing_yet(self) -> bool:
+        """In the turn: whether there is certainly nothing to take, and nothing to say."""
+        if self._batch or self._closing or self._ended or self._gave_up or self._long_way:
+            return False
+        return not self._channel.ready and self._call.generation == fork.generation
+
     def _fill_now(self) -> bool | None:
         """Bring what is there, without waiting: whether anything was; `None` at the end."""
         if self._ended or self._gave_up:
             return None
         check_process(self._call)
-        self._feed()
+        if self._long_way:
+            self._feed()
         try:
             taken = self._channel.take_now()
         except ChannelEnded:

@@ -98,7 +98,7 @@ class EventStream(Reader):
         """In the turn: the next event, `NOTHING` where none is there yet, `END` after the last."""
         self._check_closed()
         batch = self._batch
-        if batch:
+        if batch and self._long_way:
             self._feed()
         while True:
             while batch:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from contextlib import suppress
 
 from lmstream_sync.runtime.waiting import SLICE
 
@@ -90,8 +89,10 @@ class _Bell:
         self._rung.append(wakeup)
         if not self._called:
             self._called = True
-            with suppress(RuntimeError):  # the reader's loop was closed: nobody waits any more
+            try:
                 wakeup.loop.call_soon_threadsafe(self._answer)
+            except RuntimeError:  # the reader's loop was closed: nobody waits any more
+                return
 
     def _answer(self) -> None:
         self._called = False
