@@ -44,47 +44,42 @@ class AsyncEventStream:
             StreamError: another thread or task reads at this moment.
         """
         stream = self.stream
-        event = stream._at_hand()
-        if event is not NOTHING:
+        if stream._batch and (event := stream._at_hand()) is not NOTHING:
             return event
         watch = None if timeout is None else Watch(stream._call, time.monotonic() + timeout)
         stream._begin_turn()  # kept over the waits: there is one waker, for one reader
         try:
-            while stream._nothing_yet() or (event := stream._take_now()) is NOTHING:
+            idle = stream._nothing_yet()
+            while idle or (event := stream._take_now()) is NOTHING:
+                idle = False
                 waiting = self._begin_wait(SLICE if watch is None else watch.slice())
-                if waiting is None:
-                    continue
-                try:
-                    came = await waiting
-                finally:
-                    self._end_wait()
-                if not came:
+                if waiting is not None and not await waiting:
                     watch = self._look(watch)
         finally:
             stream._turn.release()
+            if timeout is not None and self._wakeup is not None:
+                self._wakeup.end()
         if event is not END:
             return event
+        if self._wakeup is not None:
+            self._wakeup.end()
         stream._end_reached()  # outside the turn: `on_end` functions may read
         raise StopAsyncIteration
 
     def _begin_wait(self, seconds: float) -> asyncio.Future[bool] | None:
-        """In the turn: what is done when something came or the time is up; `None` where something is there."""
+        """In the turn: what is done when something came or the time is up; `None` where something is there.
+
+        The waker stays in the channel: where nobody waits, being called does nothing.
+        """
         woken = self._wakeup
         if woken is None or woken.loop is not asyncio.get_running_loop():
             woken = self._wakeup = Wakeup()
         else:
             woken.renew()
         channel = self.stream._channel
-        channel.wake_with(woken)
-        if channel.ready:
-            channel.wake_with(None)
-            return None
-        return woken.begin(seconds)
-
-    def _end_wait(self) -> None:
-        self.stream._channel.wake_with(None)
-        if self._wakeup is not None:
-            self._wakeup.end()
+        if channel.waker is not woken:
+            channel.wake_with(woken)
+        return None if channel.ready else woken.begin(seconds)
 
     def _look(self, watch: Watch | None) -> Watch:
         """A slice passed and nothing came: look round. Gives what goes on looking."""
@@ -113,18 +108,14 @@ class AsyncEventStream:
                 if came is None:
                     break
                 waiting = None if came else self._begin_wait(watch.slice())
-                if waiting is None:
-                    continue
-                try:
-                    settled = await waiting
-                finally:
-                    self._end_wait()
-                if not settled:
+                if waiting is not None and not await waiting:
                     self._look(watch)
         except Expired:
             raise stream._nothing_to_peek_at(timeout) from None
         finally:
             stream._turn.release()
+            if self._wakeup is not None:
+                self._wakeup.end()
         stream._peeked_to_the_end()
         return None
 

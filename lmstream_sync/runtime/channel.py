@@ -44,45 +44,6 @@ class _LetGo:
         pass
 
 
-class _Gate:
-    """The condition of a janus queue that the one reader's thread waits on in `get()`, made when it does wait.
-
-    A condition is six objects, and a reader on a loop never waits on one. Only what janus does with it.
-    """
-
-    __slots__ = ("_condition", "_mutex")
-
-    def __init__(self, mutex: Any) -> None:
-        self._mutex = mutex
-        self._condition: threading.Condition | None = None
-
-    def __enter__(self) -> None:
-        self._mutex.acquire()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._mutex.release()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """See `threading.Condition`."""
-        condition = self._condition
-        if condition is None:
-            condition = self._condition = threading.Condition(self._mutex)
-            # Else a condition tries to take its lock to see whether it is held, and under gevent a
-            # failed try lets other greenlets run: in the middle of a put, while the loop runs.
-            condition._is_owned = self._mutex.locked  # type: ignore[attr-defined]
-        return condition.wait(timeout)
-
-    def notify(self, n: int = 1) -> None:
-        """See `threading.Condition`."""
-        if self._condition is not None:
-            self._condition.notify(n)
-
-    def notify_all(self) -> None:
-        """See `threading.Condition`."""
-        if self._condition is not None:
-            self._condition.notify_all()
-
-
 class _Face:
     """One of a janus queue's two faces, made when it is asked for: kept by the queue, it would make a cycle with it."""
 
@@ -118,7 +79,8 @@ class _BatchQueue(janus.Queue[Any]):
         self._waiting = pending
         #: What is there to be taken: looked at without a lock, changed by janus.
         self.held = self._queue
-        self._sync_not_empty = _Gate(self._sync_mutex)  # type: ignore[assignment]
+        # Until somebody is about to wait: a condition is five objects, and a reader on a loop never needs one.
+        self._sync_not_empty = self._sync_mutex  # type: ignore[assignment]
         self._async_mutex = None  # type: ignore[assignment]  # of what was let go
 
     def _put(self, item: Any) -> None:
@@ -138,6 +100,15 @@ class _BatchQueue(janus.Queue[Any]):
         Not looked up, as that asks the system for the process's number, for each put.
         """
         return None
+
+    def allow_waiting(self) -> None:
+        """Before a `get` that waits, in its thread: have what it waits on."""
+        if not isinstance(self._sync_not_empty, threading.Condition):
+            condition = threading.Condition(self._sync_mutex)
+            # Else a condition tries to take its lock to see whether it is held, and under gevent a
+            # failed try lets other greenlets run: in the middle of a put, while the loop runs.
+            condition._is_owned = self._sync_mutex.locked
+            self._sync_not_empty = condition
 
     def hold(self, items: Iterable[Any]) -> None:
         """Have these in the queue; before anybody else knows of it."""
@@ -174,7 +145,8 @@ class Channel:
         self._puts: janus.AsyncQueue[Any] = self._queue.async_q
         self._drained: list[asyncio.Future[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waker: Callable[[], None] | None = None
+        #: What is called, in any thread, whenever something came or the channel ended: see `wake_with`.
+        self.waker: Callable[[], None] | None = None
         self._over = False
         #: When the reader last got an event (`time.monotonic()`); written by the reader alone.
         self.read_at = 0.0
@@ -247,7 +219,7 @@ class Channel:
         except janus.AsyncQueueShutDown:
             self._pending.clear()
             return True
-        waker = self._waker
+        waker = self.waker
         if waker is not None:
             waker()
         return not self._pending
@@ -259,7 +231,7 @@ class Channel:
                 each.set_result(None)
 
     def _wake(self) -> None:
-        waker = self._waker
+        waker = self.waker
         if waker is not None:
             waker()
 
@@ -272,6 +244,7 @@ class Channel:
             ChannelEnded: nothing is there and nothing more comes.
         """
         arrived = self._queue.arrived
+        self._queue.allow_waiting()
         try:
             taken: list[Any] = self._takes.get(timeout=seconds)
         except janus.SyncQueueEmpty:
@@ -300,7 +273,8 @@ class Channel:
             raise ChannelEnded from None
         finally:
             queue.most = None
-        self._taken(arrived)
+        if self._drained or queue.arrived != arrived:
+            self._taken(arrived)
         return taken
 
     def _taken(self, arrived: int) -> None:
@@ -335,4 +309,4 @@ class Channel:
 
         For a reader that does not block: set it, look with `take_now` once more, then wait.
         """
-        self._waker = waker
+        self.waker = waker

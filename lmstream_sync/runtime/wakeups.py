@@ -7,7 +7,8 @@ serves as the slice of all of them.
 Who touches what: `_rung` is extended by any thread and emptied on the reader's loop; `_called` is
 set by who rings and unset on the loop before it empties `_rung`, so that whoever comes second of
 the two sees the other; `_waiting` and `_ticking` belong to the reader's loop. A bell refers to
-its loop only through waits that are not over.
+its loop only through waits that were not ended, and are forgotten after a slice; where the loop was
+closed meanwhile, when another loop gets its bell.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ __all__ = ["Wakeup"]
 class Wakeup:
     """A wait on the running loop that any thread may end, by calling this; one waits on it at a time.
 
-    For a wait as short as can be, `begin` gives what is awaited, and `end` is called after it.
+    For waits as short as can be, `begin` gives what is awaited, and `end` is called after the last of them.
     """
 
-    __slots__ = ("_bell", "_came", "_posted", "_timer", "loop")
+    __slots__ = ("_bell", "_came", "_posted", "_timer", "entered", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._bell = _bell_of(self.loop)
         self._timer: asyncio.TimerHandle | None = None
+        #: Whether the bell knows of it, which looks after its slices.
+        self.entered = False
         self.renew()
 
     def renew(self) -> None:
@@ -48,25 +51,26 @@ class Wakeup:
 
     async def wait(self, seconds: float) -> bool:
         """Whether it was ended before the time was up, which may be earlier than `SLICE` seconds."""
-        came = self.begin(seconds)
         try:
-            return await came
+            return await self.begin(seconds)
         finally:
             self.end()
 
     def begin(self, seconds: float) -> asyncio.Future[bool]:
         """Begin a wait: gives what `wait` awaits."""
         if seconds < SLICE:
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = self.loop.call_later(seconds, self.settle, False)
-        else:
+        elif not self.entered:
             self._bell.enter(self)
         return self._came
 
     def end(self) -> None:
-        """The wait is over, however it ended."""
-        if self._timer is None:
+        """The waits are over: whoever waits again and again need not call it in between."""
+        if self.entered:
             self._bell.leave(self)
-        else:
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
@@ -102,16 +106,20 @@ class _Bell:
 
     def enter(self, wakeup: Wakeup) -> None:
         self._waiting.add(wakeup)
+        wakeup.entered = True
         if not self._ticking:
             self._ticking = True
             wakeup.loop.call_later(SLICE, self._slice_over)
 
     def leave(self, wakeup: Wakeup) -> None:
         self._waiting.discard(wakeup)
+        wakeup.entered = False
 
     def _slice_over(self) -> None:
         self._ticking = False
-        for each in tuple(self._waiting):
+        waiting, self._waiting = self._waiting, set()
+        for each in waiting:
+            each.entered = False  # it enters again where it waits again
             each.settle(False)
 
 

@@ -144,7 +144,7 @@ def test_a_reader_that_waits_is_woken_by_close_by_cancel_and_by_the_end() -> Non
         async def read(inner: object = inner, how: str = how, expected: type[Exception] = expected) -> None:
             events = AsyncEventStream(inner)  # type: ignore[arg-type]
             task = asyncio.ensure_future(events.__anext__())
-            while inner._channel._waker is None:  # type: ignore[attr-defined]
+            while inner._channel.waker is None:  # type: ignore[attr-defined]
                 await asyncio.sleep(0)
             if how == "close":
                 in_thread(inner.close)  # type: ignore[attr-defined]

@@ -96,7 +96,7 @@ def test_closing_it_lets_go_of_the_channels() -> None:
     merged = MergedChannel([a])
     a.offer([1])
     merged.close()
-    assert not merged.unread and a._waker is None
+    assert not merged.unread and a.waker is None
     with pytest.raises(ChannelEnded):
         merged.take(1)
 
