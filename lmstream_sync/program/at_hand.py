@@ -22,7 +22,7 @@ from lmstream_sync.program.run import Run
 from lmstream_sync.settings import settings
 from lmstream_sync.signatures import Prediction
 
-__all__ = ["answer_at_hand", "written_run"]
+__all__ = ["answer_at_hand", "may_be_at_hand", "written_run"]
 
 
 def written_run(program: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Run | None:
@@ -44,16 +44,19 @@ def written_run(program: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) ->
     return run
 
 
+def may_be_at_hand(run: Run) -> bool:
+    """Whether the cache in memory may have the reply to a run, and nobody watches the model being asked."""
+    lm = run.lm
+    return type(lm) is LM and bool(lm.cache and lm.cache_in_memory) and not lm.callbacks
+
+
 def answer_at_hand(program: Any, run: Run) -> Prediction | None:
     """What a call of a program gives where the cache has the reply; in a context of the call's own.
 
     Args:
         program: what is called.
-        run: what `written_run` gave for the call.
+        run: what `written_run` gave for the call; one that `may_be_at_hand`.
     """
-    lm = run.lm
-    if type(lm) is not LM or not (lm.cache and lm.cache_in_memory) or lm.callbacks:
-        return None
     current_observer.set(None)
     stream_callbacks.set(no_stream)
     try:

@@ -17,7 +17,7 @@ The death of the loop wakes nobody: whoever waits looks at it in slices.
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable
@@ -64,7 +64,7 @@ class Call:
     def __init__(
         self, make: Callable[[Call], Awaitable[Any]], channel: Channel | None, timeout: Timeout, name: str
     ) -> None:
-        self.id = secrets.token_urlsafe(12)
+        self.id = os.urandom(12).hex()  # cannot be guessed
         self.name = name
         self.channel = channel
         self.timeout = timeout

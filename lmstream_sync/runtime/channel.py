@@ -31,43 +31,24 @@ class ChannelEnded(Exception):
     """Nothing more comes: the task ended and everything was taken, or somebody closed it."""
 
 
-class _LetGo:
-    """A part of a janus queue that nobody here waits on: dropped as soon as janus made it.
-
-    Each is four or five objects that the garbage collector would go through for every open stream.
-    """
-
-    def __get__(self, queue: Any, cls: Any = None) -> Any:
-        raise AttributeError("nothing waits in this queue but the one reader's thread in get()")
-
-    def __set__(self, queue: Any, made: Any) -> None:
-        pass
-
-
-class _Face:
-    """One of a janus queue's two faces, made when it is asked for: kept by the queue, it would make a cycle with it."""
-
-    _kind: Any = None
-
-    def __get__(self, queue: Any, cls: Any = None) -> Any:
-        return self._kind(queue)
-
-    def __set__(self, queue: Any, made: Any) -> None:
-        self._kind = type(made)
+# What janus' own constructor makes, but for what each queue must have for itself.
+_specimen: janus.Queue[Any] = janus.Queue()
+_get: Any = type(_specimen.sync_q).get
+_put_nowait: Any = type(_specimen.async_q).put_nowait
 
 
 class _BatchQueue(janus.Queue[Any]):
     """A janus queue whose items are put and taken by the batch, and counted one by one.
 
+    It is put into by `_put_nowait` and taken from by `_get`, which are janus', and is its own face
+    to both. It makes nothing of what janus makes for those who wait: nobody waits here but the one
+    reader's thread, in `_get`, and `allow_waiting` makes what that needs. Every open stream has one of
+    these, and what it is made of is what the garbage collector goes through.
+
     Args:
         maxsize: its bound, in events.
         pending: what is put, in place of an item: its events move up as there is room.
     """
-
-    _sync_not_full = _sync_tasks_done = _LetGo()
-    _async_not_empty = _async_not_full = _async_tasks_done = _LetGo()
-    _sync_queue = _Face()
-    _async_queue = _Face()
 
     #: How many events ever moved up; changed under the queue's lock.
     arrived = 0
@@ -75,13 +56,19 @@ class _BatchQueue(janus.Queue[Any]):
     most: int | None = None
 
     def __init__(self, maxsize: int, pending: deque[Any]) -> None:
-        super().__init__(maxsize)
+        self._maxsize = maxsize
         self._waiting = pending
         #: What is there to be taken: looked at without a lock, changed by janus.
-        self.held = self._queue
-        # Until somebody is about to wait: a condition is five objects, and a reader on a loop never needs one.
+        self.held: deque[Any] = deque()
+        self._queue = self.held
+        self._sync_mutex = threading.Lock()
+        # Until somebody is about to wait.
         self._sync_not_empty = self._sync_mutex  # type: ignore[assignment]
-        self._async_mutex = None  # type: ignore[assignment]  # of what was let go
+
+    @property
+    def _parent(self) -> _BatchQueue:
+        """What a face of the queue calls it."""
+        return self
 
     def _put(self, item: Any) -> None:
         waiting, queue = self._waiting, self._queue
@@ -130,6 +117,12 @@ class _BatchQueue(janus.Queue[Any]):
         return taken
 
 
+for _name, _value in vars(_specimen).items():
+    if _value is None or isinstance(_value, (bool, int)):  # its counters, as they are at first
+        setattr(_BatchQueue, _name, _value)
+del _specimen
+
+
 class Channel:
     """A bounded crossing of events from the event loop to one reader in any thread.
 
@@ -141,8 +134,6 @@ class Channel:
         self.queue_size = queue_size
         self._pending: deque[Any] = deque()
         self._queue = _BatchQueue((queue_size + 1) // 2, self._pending)
-        self._takes: janus.SyncQueue[Any] = self._queue.sync_q
-        self._puts: janus.AsyncQueue[Any] = self._queue.async_q
         self._drained: list[asyncio.Future[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         #: What is called, in any thread, whenever something came or the channel ended: see `wake_with`.
@@ -213,7 +204,7 @@ class Channel:
 
     def _push(self) -> bool:
         try:
-            self._puts.put_nowait(self._pending)
+            _put_nowait(self._queue, self._pending)
         except janus.AsyncQueueFull:
             return False
         except janus.AsyncQueueShutDown:
@@ -246,7 +237,7 @@ class Channel:
         arrived = self._queue.arrived
         self._queue.allow_waiting()
         try:
-            taken: list[Any] = self._takes.get(timeout=seconds)
+            taken: list[Any] = _get(self._queue, timeout=seconds)
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:
@@ -266,7 +257,7 @@ class Channel:
         queue.most = most
         arrived = queue.arrived
         try:
-            taken: list[Any] = self._takes.get(block=False)
+            taken: list[Any] = _get(queue, block=False)
         except janus.SyncQueueEmpty:
             return []
         except janus.SyncQueueShutDown:

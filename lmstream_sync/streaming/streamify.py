@@ -13,7 +13,7 @@ from lmstream_sync.lm import LM
 from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.lm.usage import UsageTally, current_tally
 from lmstream_sync.program import Module
-from lmstream_sync.program.at_hand import answer_at_hand, written_run
+from lmstream_sync.program.at_hand import answer_at_hand, may_be_at_hand, written_run
 from lmstream_sync.program.observing import current_observer
 from lmstream_sync.program.run import Run, run_under_way
 from lmstream_sync.runtime.call import Call
@@ -192,7 +192,7 @@ class _Plan:
         tally = UsageTally(current_tally.get())
         opened = _Opened(self, args, kwargs, include_final, tally, run)
         call = Call(opened.run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
-        if run is not None and not self._tells_of_all:
+        if run is not None and may_be_at_hand(run) and not self._tells_of_all:
             found = copy_context().run(answer_at_hand, self._program, run)
             if found is not None:
                 call.end_at_once(found)
