@@ -45,18 +45,24 @@ class UsageTally:
         with _lock:
             sums = self._usage.get(model)
             if sums is None:
-                sums = self._usage[model] = dict.fromkeys(COUNTS, 0)
-            for name in COUNTS:
-                if count := usage.get(name):
-                    sums[name] += int(count)
+                self._usage[model] = {name: int(usage.get(name) or 0) for name in COUNTS}
+            else:
+                for name in COUNTS:
+                    if count := usage.get(name):
+                        sums[name] += int(count)
             if usage.get("estimated"):
-                sums["estimated"] = True
+                self._usage[model]["estimated"] = True
             if callable(price):
                 if self._unpriced is None:
                     self._unpriced = []
                 self._unpriced.append(price)
             elif price is not None:
                 self._cost = (self._cost or 0.0) + price
+
+    @property
+    def counted(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self._usage)
 
     @property
     def usage(self) -> dict[str, dict[str, Any]]:

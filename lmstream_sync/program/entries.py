@@ -144,11 +144,10 @@ class OneCall:
 
 def _account(prediction: Prediction, tally: UsageTally) -> None:
     """Put on a prediction what the call that gave it used."""
-    usage = tally.usage
-    if usage:
+    if tally.counted:
         prediction._set_cost(tally.price)
         if settings.track_usage:
-            prediction.set_lm_usage(usage)
+            prediction.set_lm_usage(tally.usage)
 
 
 async def _awaited(value: Any) -> Any:
