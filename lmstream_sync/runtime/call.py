@@ -20,7 +20,7 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NoReturn
 
@@ -313,7 +313,7 @@ class Call:
 
     # Events.
 
-    async def put(self, events: Iterable[Any], *, output: bool = True) -> None:
+    async def put(self, events: Sequence[Any], *, output: bool = True) -> None:
         """Send events to the reader, waiting for room. `output`: they came from a model."""
         if self.stopping:
             await self.end_here()

@@ -7,8 +7,8 @@ moved, once for each list rather than once for each take. Both together hold at 
 `queue_size` events (and what was put and found no room yet): the queue takes half of them,
 because what the reader took is out of the queue's sight.
 
-Who touches what: `_pending` is extended by the loop thread and emptied from its left under the
-queue's lock, by whoever puts or takes; `_drained` belongs to the loop thread, and the reader
+Who touches what: what found no room (`late`) is extended by the loop thread and emptied from its left
+under the queue's lock, by whoever puts or takes; `_drained` belongs to the loop thread, and the reader
 looks whether there is somebody in it; the waker is set and cleared by the one reader and
 called by whoever puts, takes or ends.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,9 +45,11 @@ class _BatchQueue(janus.Queue[Any]):
     reader's thread, in `_get`, and `allow_waiting` makes what that needs. Every open stream has one of
     these, and what it is made of is what the garbage collector goes through.
 
+    An item that is put is a list of events, of which so many move up as there is room, or `None` for
+    those that found none before.
+
     Args:
         maxsize: its bound, in events.
-        pending: what is put, in place of an item: its events move up as there is room.
     """
 
     #: How many events ever moved up; changed under the queue's lock.
@@ -55,12 +57,13 @@ class _BatchQueue(janus.Queue[Any]):
     #: How many items the next get takes at most; written by the reader.
     most: int | None = None
 
-    def __init__(self, maxsize: int, pending: deque[Any]) -> None:
+    def __init__(self, maxsize: int) -> None:
         self._maxsize = maxsize
-        self._waiting = pending
         #: What is there to be taken: looked at without a lock, changed by janus.
-        self.held: deque[Any] = deque()
-        self._queue = self.held
+        self.held: list[Any] = []
+        self._queue = self.held  # type: ignore[assignment]
+        #: What found no room yet; made for the first that did not.
+        self.late: deque[Any] | None = None
         self._sync_mutex = threading.Lock()
         # Until somebody is about to wait.
         self._sync_not_empty = self._sync_mutex  # type: ignore[assignment]
@@ -70,16 +73,31 @@ class _BatchQueue(janus.Queue[Any]):
         """What a face of the queue calls it."""
         return self
 
-    def _put(self, item: Any) -> None:
-        waiting, queue = self._waiting, self._queue
-        before = len(queue)
-        room = self._maxsize - before if self._maxsize else len(waiting)
-        try:
-            for _ in range(min(room, len(waiting))):
-                queue.append(waiting.popleft())
-        except IndexError:  # the loop may drop what waits at any moment
-            pass
-        self.arrived += len(queue) - before
+    def _put(self, item: Sequence[Any] | None) -> None:
+        held, late = self.held, self.late
+        before = len(held)
+        if late:
+            late.extend(item or ())
+            room = self._maxsize - before if self._maxsize else len(late)
+            try:
+                for _ in range(min(room, len(late))):
+                    held.append(late.popleft())
+            except IndexError:  # the loop may drop what waits at any moment
+                pass
+        elif item:
+            room = self._maxsize - before
+            if not self._maxsize or len(item) <= room:
+                held.extend(item)
+            else:
+                held.extend(item[:room])
+                self.keep(item[room:])
+        self.arrived += len(held) - before
+
+    def keep(self, events: Sequence[Any]) -> None:
+        """On the loop: these find no room now."""
+        if self.late is None:
+            self.late = deque()
+        self.late.extend(events)
 
     def _get_loop(self) -> Any:
         """The loop that janus would tell of what the other side does: nothing waits on one here.
@@ -99,20 +117,18 @@ class _BatchQueue(janus.Queue[Any]):
 
     def hold(self, items: Iterable[Any]) -> None:
         """Have these in the queue; before anybody else knows of it."""
-        self._queue.extend(items)
-        self.arrived = len(self._queue)
+        self.held.extend(items)
+        self.arrived = len(self.held)
 
     def lift_bound(self) -> None:
         """Take whatever comes from now on: what is put last was already in memory."""
         self._maxsize = 0
 
     def _get(self) -> list[Any]:
-        if self.most is not None and self.most < len(self._queue):
-            taken = [self._queue.popleft() for _ in range(self.most)]
-        else:
-            taken = list(self._queue)
-            self._queue.clear()
-        if self._waiting:
+        held = self.held
+        taken = held[: self.most]
+        del held[: self.most]
+        if self.late:
             self._put(None)
         return taken
 
@@ -132,8 +148,7 @@ class Channel:
 
     def __init__(self, queue_size: int) -> None:
         self.queue_size = queue_size
-        self._pending: deque[Any] = deque()
-        self._queue = _BatchQueue((queue_size + 1) // 2, self._pending)
+        self._queue = _BatchQueue((queue_size + 1) // 2)
         self._drained: list[asyncio.Future[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         #: What is called, in any thread, whenever something came or the channel ended: see `wake_with`.
@@ -144,15 +159,28 @@ class Channel:
 
     # The loop's side.
 
-    def offer(self, events: Iterable[Any]) -> bool:
+    def offer(self, events: Sequence[Any]) -> bool:
         """Add events; true when all of them found room. Else call `drain` and wait."""
-        self._pending.extend(events)
-        return not self._pending or self._push()
+        queue = self._queue
+        if not events:
+            return not queue.late or self._move_up()
+        try:
+            _put_nowait(queue, events)
+        except janus.AsyncQueueFull:
+            queue.keep(events)
+            return self._move_up()  # the reader may have taken everything between the two
+        except janus.AsyncQueueShutDown:
+            self._drop_late()
+            return True
+        waker = self.waker
+        if waker is not None:
+            waker()
+        return not queue.late
 
     @property
     def backlog(self) -> int:
         """How many events found no room yet."""
-        return len(self._pending)
+        return len(self._queue.late or ())
 
     async def drain(self) -> None:
         """Wait until everything offered so far has found room.
@@ -160,7 +188,7 @@ class Channel:
         Raises:
             ChannelEnded: the reader has gone.
         """
-        while self._pending and not self._over:
+        while self._queue.late and not self._over:
             self._loop = asyncio.get_running_loop()
             drained = self._loop.create_future()
             waiting = self._drained
@@ -170,7 +198,7 @@ class Channel:
             try:
                 # Looked at again once the reader can see that somebody waits: whichever of the
                 # two comes second, its look or the reader's last take, sees the other.
-                if self._pending:
+                if self._queue.late:
                     await drained
             finally:
                 if drained in waiting:
@@ -181,8 +209,8 @@ class Channel:
     def end(self) -> None:
         """No more events; the reader gets all that were offered, then the end."""
         self._queue.lift_bound()
-        if self._pending:
-            self._push()
+        if self._queue.late:
+            self._move_up()
         self._queue.shutdown()
         self._over = True
         self._tell_drained()
@@ -196,24 +224,27 @@ class Channel:
 
     def close(self) -> None:
         """End, and drop what nobody has taken."""
-        self._pending.clear()
+        self._drop_late()
         self._queue.close()
         self._over = True
         self._tell_drained()
         self._wake()
 
-    def _push(self) -> bool:
+    def _move_up(self) -> bool:
+        """Have what found no room before go as far as there is some now; whether all of it went."""
         try:
-            _put_nowait(self._queue, self._pending)
+            _put_nowait(self._queue, None)
         except janus.AsyncQueueFull:
             return False
         except janus.AsyncQueueShutDown:
-            self._pending.clear()
+            self._drop_late()
             return True
-        waker = self.waker
-        if waker is not None:
-            waker()
-        return not self._pending
+        self._wake()
+        return not self._queue.late
+
+    def _drop_late(self) -> None:
+        if self._queue.late is not None:
+            self._queue.late.clear()
 
     def _tell_drained(self) -> None:
         waiting, self._drained = self._drained, None
@@ -269,7 +300,7 @@ class Channel:
         return taken
 
     def _taken(self, arrived: int) -> None:
-        if self._drained and not self._pending and self._loop is not None:
+        if self._drained and not self._queue.late and self._loop is not None:
             with suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._tell_drained)
         if self._queue.arrived != arrived:
