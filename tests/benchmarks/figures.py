@@ -15,6 +15,9 @@ OURS = ["ours", "ours_async", "ours_raw", "ours_litellm", "ours_litellm_async", 
 PEERS = ["httpx", "openai", "langchain", "pydantic_ai", "litellm", "litellm_sync", "dspy", "dspy_listener"]
 FIGURES = ["read", "start", "crowd", "leave", "last", "cache"]
 
+#: So many more rounds for what is soon measured: now and then a whole process runs at half speed.
+MORE = 4
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -41,8 +44,7 @@ def plans(rounds: int, quick: bool, long: bool) -> list[Plan]:
     """Everything there is to measure, in order."""
     everybody = ["aiohttp", "aiohttp_lines", *PEERS, *OURS]
     one = 1 if quick else rounds
-    # What is soon measured is measured oftener: now and then a whole process runs at half speed.
-    more = 1 if quick else rounds + 4
+    more = 1 if quick else rounds + MORE
     read = {"chunks": 2000, "repeats": 1 if quick else 3, "firsts": 5 if quick else 15}
     at_once = {"chunks": 50, "delay": 20, "limit": 40}
     ours_at_once = ["aiohttp", "ours", "ours_async"]

@@ -19,7 +19,8 @@ def report(results: Results, facts: dict[str, Any]) -> str:
     named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "failed")
     parts = [
         f"{machine['cpus']} CPUs, {machine['system']}, Python {machine['python']}; {named}. Medians of "
-        f"{facts['rounds']} rounds (processes), one contender at a time. Load of the machine before and after: "
+        f"{facts['rounds']} rounds (processes), {facts['more_rounds']} of what is soon measured, one contender at a "
+        f"time. Load of the machine before and after: "
         f"{machine['load']}, {machine['load_after']}."
     ]
     for make in (reading, starting, crowds, leaving, lasting, caching, targets):
