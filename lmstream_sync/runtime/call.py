@@ -313,13 +313,20 @@ class Call:
 
     # Events.
 
-    async def put(self, events: Sequence[Any], *, output: bool = True) -> None:
-        """Send events to the reader, waiting for room. `output`: they came from a model."""
+    async def put(self, events: Sequence[Any], *, output: bool = True, touched: bool = False) -> None:
+        """Send events to the reader, waiting for room.
+
+        Args:
+            events: in order.
+            output: they came from a model.
+            touched: the idle clock heard already of what they were made of.
+        """
         if self.stopping:
             await self.end_here()
         if output and self.first_at is None:
             self.first_at = time.monotonic()
-        self.clocks.touch()
+        if not touched:
+            self.clocks.touch()
         channel = self.channel
         if channel is not None and not channel.offer(events):
             await self._wait_for_room(channel)

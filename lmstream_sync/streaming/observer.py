@@ -213,7 +213,7 @@ class _Run:
         """Send what was seen; waits while the reader is slow."""
         if self._events:
             events, self._events = self._events, None
-            await self._call.put(events)
+            await self._call.put(events, touched=True)  # by the request that they came of
 
     def failed(self) -> None:
         """The run ended without an answer."""

@@ -26,9 +26,10 @@ def tracked() -> Counter[str]:
     found: Counter[str] = Counter()
     for each in gc.get_objects():
         kind = type(each)
+        module = str(getattr(kind, "__module__", ""))
         if kind is CoroutineType and "lmstream_sync/" in each.cr_code.co_filename.replace("\\", "/"):
             found[f"coroutine {each.__qualname__}"] += 1
-        elif kind.__module__.startswith("lmstream_sync.") and not kind.__module__.startswith("lmstream_sync.testing"):
+        elif module.startswith("lmstream_sync.") and not module.startswith("lmstream_sync.testing"):
             found[kind.__qualname__] += 1
         elif kind is threading.Condition:
             found["Condition"] += 1
