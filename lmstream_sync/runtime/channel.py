@@ -172,9 +172,7 @@ class Channel:
         except janus.AsyncQueueShutDown:
             self._drop_late()
             return True
-        waker = self.waker
-        if waker is not None:
-            waker()
+        self._wake()
         return not queue.late
 
     @property
@@ -295,8 +293,7 @@ class Channel:
             raise ChannelEnded from None
         finally:
             queue.most = None
-        if self._drained or queue.arrived != arrived:
-            self._taken(arrived)
+        self._taken(arrived)
         return taken
 
     def _taken(self, arrived: int) -> None:

@@ -122,10 +122,8 @@ class Reader(OpenCall):
         """Bring what is there, without waiting: whether anything was; `None` at the end."""
         if self._ended or self._gave_up:
             return None
-        if self._call.generation != fork.generation:
-            check_process(self._call)
-        if self._long_way:
-            self._feed()
+        check_process(self._call)
+        self._feed()
         try:
             taken = self._channel.take_now()
         except ChannelEnded:

@@ -96,10 +96,9 @@ class EventStream(Reader):
 
     def _take_now(self) -> Any:
         """In the turn: the next event, `NOTHING` where none is there yet, `END` after the last."""
-        if self._closing:
-            self._check_closed()
+        self._check_closed()
         batch = self._batch
-        if batch and self._long_way:
+        if batch:
             self._feed()
         while True:
             while batch:

@@ -169,10 +169,7 @@ class _Run:
         if responses:
             self._observer.caught = self._shown = self._ever_shown = True
         if self._raw_of is None:
-            if self._events is None:
-                self._events = responses
-            else:
-                self._events += responses
+            self._show(responses)
             return
         if raw is not None:
             self._shown = True
