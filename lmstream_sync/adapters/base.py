@@ -187,6 +187,14 @@ class Adapter:
     def _read(self, signature: SignatureMeta, finished: Finished, completion: str) -> dict[str, Any]:
         """The values that a reader's texts stand for."""
         texts = finished.fields
+        if finished.values is None:
+            plain: dict[str, Any] = {}
+            for name, field in outputs_of(signature).items():
+                if name not in texts or field.annotation is not str or field.constraints:
+                    break
+                plain[name] = texts[name]
+            else:  # a text for each field, and each field a text: what most replies are
+                return plain
         present = [
             name
             for name, field in outputs_of(signature).items()

@@ -83,9 +83,10 @@ def provider_fields(message: Any) -> dict[str, Any] | None:
 
 def counted_usage(usage: Any) -> dict[str, Any] | None:
     """A provider's usage object as plain counts; `None` where it counts nothing."""
-    usage = _plain(usage)
-    if not isinstance(usage, Mapping):
-        return None
+    if type(usage) is not dict:  # litellm's
+        usage = _plain(usage) if usage is not None else None
+        if not isinstance(usage, Mapping):
+            return None
     counts = plain_usage(usage)
     if not counts["total_tokens"]:
         return None

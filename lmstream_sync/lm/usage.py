@@ -124,6 +124,8 @@ def _count(holder: Any, name: str) -> int:
     if holder is None:
         return 0
     value = holder.get(name) if isinstance(holder, (dict, Mapping)) else None
+    if type(value) is int:
+        return value
     return int(value) if isinstance(value, (int, float)) else 0
 
 

@@ -67,8 +67,11 @@ class Reading:
         found = self.adapter.values(signature, read.finished, choice.text) if outputs_of(signature) else {}
         for name, (value, text) in read.beside.items():
             found[name], texts[name] = value, text
+        fields = outputs_of(self.signature)
+        if not read.beside and found.keys() == fields.keys() == texts.keys():  # nearly always
+            return found, texts
         values: dict[str, Any] = {}
-        for name, field in outputs_of(self.signature).items():
+        for name, field in fields.items():
             values[name] = found.get(name, "" if field.annotation is str else None)
         return values, {name: texts[name] for name in values if name in texts}
 

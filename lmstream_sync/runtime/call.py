@@ -79,6 +79,8 @@ class Call:
         self.reason: str | None = None
         self.error: BaseException | None = None
         self.result: Any = None
+        #: Its last events, which cross together with its end, where the program returns.
+        self.last: Sequence[Any] = ()
         self.done = Flag()
         self.clocks = CallClocks(timeout.over(Timeout.of(settings.process_wide("timeout"))), self)
         self.busy_with: dict[object, str] = {}
@@ -219,7 +221,11 @@ class Call:
             # Its error keeps the frames of the program, and with them the streams it had open.
             self._stop_children()
         if self.channel is not None:
-            self.channel.end()
+            if self._ok and self.last:
+                self.first_at = self.first_at or self.ended_at
+                self.channel.end(self.last)
+            else:
+                self.channel.end()
         self._tell_done()
 
     def _tell_done(self) -> None:

@@ -204,11 +204,14 @@ class Channel:
         if self._over:
             raise ChannelEnded
 
-    def end(self) -> None:
-        """No more events; the reader gets all that were offered, then the end."""
+    def end(self, last: Sequence[Any] = ()) -> None:
+        """No more events than these; the reader gets all that were offered, then the end."""
         self._queue.lift_bound()
         if self._queue.late:
             self._move_up()
+        if last:
+            with suppress(janus.AsyncQueueShutDown):  # the reader has gone
+                _put_nowait(self._queue, last)
         self._queue.shutdown()
         self._over = True
         self._tell_drained()

@@ -64,8 +64,11 @@ class MergedChannel(Channel):
         self._news.set()
         self._wake()
 
-    def end(self) -> None:
-        """The call that waits for all is done, or was cancelled; each member says itself that it ended."""
+    def end(self, last: Sequence[Any] = ()) -> None:
+        """The call that waits for all is done, or was cancelled; each member says itself that it ended.
+
+        It has no events of its own, and no last ones.
+        """
         self._call_ended = True
         self._news.set()
         self._wake()

@@ -15,7 +15,7 @@ from lmstream_sync.lm.engine import Delta, Reply
 from lmstream_sync.program.observing import RunObserver
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.locks import ForkSafeLock
-from lmstream_sync.signatures import SignatureMeta
+from lmstream_sync.signatures import SignatureMeta, outputs_of
 from lmstream_sync.streaming.listener import Bound
 from lmstream_sync.streaming.partial_field import PartialField, partial_field
 from lmstream_sync.streaming.portion import Sent
@@ -70,7 +70,7 @@ class CallObserver:
         Raises:
             ListenerError: a field's type, known only now, has nothing of the granularity asked for.
         """
-        fields = signature.output_fields
+        fields = outputs_of(signature)
         if self._raw:
             return _Run(self, self._call, self._everything_of(predictor, fields), predictor)
         if self._everything:
@@ -78,13 +78,19 @@ class CallObserver:
         listeners = self._listeners(predictor, fields)
         if not listeners:
             return None
-        partial: dict[str, PartialField] = {}
+        names: dict[str, str] = {}
+        partial: dict[str, PartialField] | None = None
+        first_of = None
         for each in listeners:
+            names[each.field] = each.name
+            if not each.allow_reuse:
+                first_of = predictor
             if each.granularity != "text":
                 each.check(fields[each.field])
+                partial = {} if partial is None else partial
                 partial[each.field] = partial_field(each.granularity, each.name, fields[each.field])
-        run = _Run(self, self._call, {each.field: each.name for each in listeners}, None, partial or None)
-        run.first_of = predictor if any(not each.allow_reuse for each in listeners) else None
+        run = _Run(self, self._call, names, None, partial)
+        run.first_of = first_of
         return run
 
     def not_begun(self, predictor: Any) -> None:
@@ -94,12 +100,16 @@ class CallObserver:
 
     def _listeners(self, predictor: Any, fields: Mapping[str, Any]) -> list[Bound]:
         """Those that see this run."""
+        seeing: list[Bound] = []
         with _deciding:
-            concerned = [each for each in self._bound if each.field in fields and self._means(each, predictor)]
             first = id(predictor) not in self._begun
-            if any(not each.allow_reuse for each in concerned):
-                self._begun[id(predictor)] = predictor
-            return [each for each in concerned if first or each.allow_reuse]
+            for each in self._bound:
+                if each.field in fields and self._means(each, predictor):
+                    if not each.allow_reuse:
+                        self._begun[id(predictor)] = predictor
+                    if first or each.allow_reuse:
+                        seeing.append(each)
+        return seeing
 
     def _everything_of(self, predictor: Any, output_fields: Iterable[str]) -> dict[str, str]:
         name = self._names.get(id(predictor))

@@ -269,12 +269,11 @@ class _Opened:
         value = await plan.run(call, self._args, self._kwargs)
         if not isinstance(value, Prediction):
             value = await settled(value, call)
-        await call.flush()
         if isinstance(value, Prediction):
             if self._include_final or raw or observer.hit_cache or not observer.caught:
-                await call.put((value,))
+                call.last = (value,)
         elif value is not None:
-            await call.put((value,))
+            call.last = (value,)
         return value
 
 
