@@ -79,7 +79,7 @@ class ChatReader:
         absent: the fields that a reply may lack, with the text each has then, or what makes it.
     """
 
-    __slots__ = ("_absent", "_fields", "_name", "_open", "_scanner", "_unseen")
+    __slots__ = ("_absent", "_fields", "_held", "_name", "_open", "_scanner", "_unseen")
 
     def __init__(self, names: Iterable[str], absent: Mapping[str, str | Callable[[], Any]] | None = None) -> None:
         self._unseen = dict.fromkeys(names)
@@ -88,25 +88,33 @@ class ChatReader:
         self._name = ""
         #: The open field, or `None` before the first marker and after the last.
         self._open: FieldText | None = None
+        #: Pieces that may be all of a marker's beginning: text of the open field if they are not.
+        self._held: list[str] = []
         self._fields: dict[str, str] = {}
 
     def feed(self, text: str) -> list[FieldEvent]:
         """Take one piece; give at most one delta for each field that it touches."""
-        if self._open is not None and not self._scanner.at_line_start and "\n" not in text:
-            given = self._open.add(text)  # what most pieces are
-            return [FieldDelta(self._name, given, False)] if given else []
-        if self._scanner.goes_on(text):
-            given = self._open.add(text, self._scanner.partial) if self._open is not None else ""
-            return [FieldDelta(self._name, given, False)] if given else []
+        field, scanner = self._open, self._scanner
+        if not scanner.at_line_start:
+            if field is not None and "\n" not in text:
+                given = field.add(text)  # what most pieces are
+                return [FieldDelta(self._name, given, False)] if given else []
+        elif scanner.goes_on(text):
+            self._held.append(text)
+            return []
         deltas: list[FieldEvent] = []
+        if scanner.partial and (name := scanner.ends(text)):
+            self._close(None, deltas)
+            self._begin(name)
+            return deltas
         begin = 0
-        for found in self._scanner.scan(text):
+        for found in scanner.scan(text):
             # A marker that began in an earlier piece leaves nothing of this one to the field.
             self._close(text[begin : found.begin] if found.begin >= 0 else None, deltas)
             self._begin(found.name)
             begin = found.end
-        if self._open is not None and begin < len(text):
-            given = self._open.add(text[begin:], self._scanner.partial)
+        if begin < len(text):
+            given = self._add(text[begin:], scanner.partial)
             if given:
                 deltas.append(FieldDelta(self._name, given, False))
         return deltas
@@ -128,10 +136,24 @@ class ChatReader:
             if name != COMPLETED:
                 self._scanner.drop(name)
 
+    def _add(self, text: str, partial: str = "") -> str:
+        """What the field that is open gives of its text, and of the pieces before that are no marker after all."""
+        held = self._held
+        field = self._open
+        if field is None:
+            held.clear()
+            return ""
+        given = ""
+        if held:
+            given = "".join([field.add(piece) for piece in held])
+            held.clear()
+        return given + field.add(text, partial)
+
     def _close(self, rest: str | None, deltas: list[FieldEvent]) -> None:
         """The open field ends, after the rest of its text where some is in this piece."""
+        given = self._add(rest) if rest is not None else ""
+        self._held.clear()
         field, self._open = self._open, None
         if field is not None:
-            given = field.add(rest) if rest is not None else ""
             deltas.append(FieldDelta(self._name, given + field.close(), True))
             self._fields[self._name] = field.text()

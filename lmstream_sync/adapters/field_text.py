@@ -43,6 +43,8 @@ class FieldText:
         """
         if not self._length:
             piece = piece.lstrip()
+            if not piece:
+                return ""
         if not self._waiting and not partial and not self._partial and piece[-1:].strip():
             # Nothing waits, and all of this piece is certain: what most pieces are.
             self._length = self._given_length = self._sure = self._length + len(piece)

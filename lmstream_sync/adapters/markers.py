@@ -27,9 +27,13 @@ _MARKER_BEGIN = re.compile(r"([ \t]*)\[\[ ## ([^ \n]+) ## \]\]")
 _MARKER_LINE = re.compile(r"\n[ \t]*\[\[ ## ([^ \n]+) ## \]\]")
 
 
+#: What stands on either side of a marker's name.
+_FRONT, _BACK = "[[ ## ", " ## ]]"
+
+
 def marker(name: str) -> str:
     """The marker of a name, as prompts and replies have it."""
-    return f"[[ ## {name} ## ]]"
+    return f"{_FRONT}{name}{_BACK}"
 
 
 def sections(fields: Mapping[str, Field], values: Mapping[str, Any]) -> str:
@@ -89,10 +93,12 @@ _few_less = lru_cache(maxsize=1024)(_Expected.less)
 class MarkerScanner:
     """Fed pieces, gives the markers that each completes, and knows what may yet become one."""
 
-    __slots__ = ("_expected", "at_line_start", "partial")
+    __slots__ = ("_expected", "_hope", "at_line_start", "partial")
 
     def __init__(self, names: Iterable[str]) -> None:
         self._expected = _expecting(tuple(names))
+        #: A marker that `partial` begins: the pieces of one are mostly looked for in vain among the others.
+        self._hope = ""
         #: Whether the line so far is blanks and then `partial`; else a piece without a line feed has no marker.
         self.at_line_start = True
         #: The end of the text so far that may yet become a marker; empty where there is none.
@@ -104,30 +110,47 @@ class MarkerScanner:
         self._expected = _few_less(expected, name) if len(expected.names) <= _FEW else expected.less(name)
 
     def goes_on(self, text: str) -> bool:
-        """Take a piece that leaves the line the beginning of a marker, or blanks; any other is left for `scan`."""
-        if not self.at_line_start or len(text) >= self._expected.longest:
+        """At the start of a line: take a piece that leaves it the beginning of a marker, or blanks, and no other."""
+        if self.partial:
+            candidate = self.partial + text
+            if len(candidate) < len(self._hope) and self._hope.startswith(candidate):
+                self.partial = candidate
+                return True
+        elif len(text) < self._expected.longest:
+            candidate = text.lstrip(" \t")
+        else:
             return False
-        candidate = self.partial + text if self.partial else text.lstrip(" \t")
         if not self._begins_marker(candidate):
             return False
         self.partial = candidate
         return True
 
+    def ends(self, text: str) -> str:
+        """Take a piece that is the rest of the marker that the line began with, and no other: the marker's name."""
+        if not self.partial or self.partial + text != self._hope:
+            return ""
+        self.at_line_start, self.partial = False, ""
+        return self._hope[len(_FRONT) : -len(_BACK)]
+
     def scan(self, text: str) -> Iterator[Marker]:
         """The markers that a piece completes, in order. Read it to its end before the next piece."""
         if self.at_line_start:
-            found = self._whole_marker(text) or self._continue_line(text)
-            if self.at_line_start:
-                return
-            if found is not None:
-                yield found
-        for match in _MARKER_LINE.finditer(text):
-            if match[1] in self._expected.names:
-                yield Marker(match[1], match.start(), match.end())
+            first = "[" if self.partial else text.lstrip(" \t")[:1]
+            if first == "[" or not first:
+                found = self._whole_marker(text) or self._continue_line(text)
+                if self.at_line_start:
+                    return
+                if found is not None:
+                    yield found
+            self.at_line_start = False
+        if _BACK in text:
+            for match in _MARKER_LINE.finditer(text):
+                if match[1] in self._expected.names:
+                    yield Marker(match[1], match.start(), match.end())
         newline = text.rfind("\n")
         if newline >= 0:
             beginning = text[_blanks_end(text, newline + 1) :]
-            if self._begins_marker(beginning):
+            if not beginning or self._begins_marker(beginning):
                 self.at_line_start, self.partial = True, beginning
 
     def _whole_marker(self, text: str) -> Marker | None:
@@ -157,10 +180,15 @@ class MarkerScanner:
         if len(text) >= longest:
             return False
         at = bisect_left(markers, text)
-        return at < len(markers) and markers[at].startswith(text) and markers[at] != text
+        if at == len(markers) or not markers[at].startswith(text) or markers[at] == text:
+            return False
+        self._hope = markers[at]
+        return True
 
 
 def _blanks_end(text: str, begin: int) -> int:
     """Where the blanks that begin there end."""
+    if begin == len(text):
+        return begin
     match = _BLANKS.match(text, begin)
     return match.end() if match else begin

@@ -33,8 +33,8 @@ class _Parts:
         self.reasoning: list[str] | None = None
         self.refusal: list[str] | None = None
         self.finish_reason: str | None = None
-        self.calls: dict[Any, dict[str, Any]] = {}
-        self.provider_fields: dict[str, Any] = {}
+        self.calls: dict[Any, dict[str, Any]] | None = None
+        self.provider_fields: dict[str, Any] | None = None
 
     def add(self, delta: Delta) -> None:
         """All that a piece has."""
@@ -50,9 +50,14 @@ class _Parts:
             self.refusal.append(delta.refusal)
         if delta.finish_reason:
             self.finish_reason = delta.finish_reason
-        for fragment in delta.tool_calls:
-            _add_call(self.calls, fragment)
+        if delta.tool_calls:
+            if self.calls is None:
+                self.calls = {}
+            for fragment in delta.tool_calls:
+                _add_call(self.calls, fragment)
         if delta.provider_fields:
+            if self.provider_fields is None:
+                self.provider_fields = {}
             _add_fields(self.provider_fields, delta.provider_fields)
 
 
@@ -95,7 +100,7 @@ class Assembly:
         return sum(
             sum(map(len, parts.content))
             + sum(map(len, parts.reasoning or ()))
-            + sum(len(call["function"]["arguments"]) for call in parts.calls.values())
+            + sum(len(call["function"]["arguments"]) for call in (parts.calls or {}).values())
             for parts in self._choices.values()
         )
 
@@ -106,17 +111,22 @@ class Assembly:
                 text="".join(parts.content),
                 reasoning="".join(parts.reasoning) if parts.reasoning else None,
                 finish_reason=parts.finish_reason,
-                tool_calls=[
-                    {**call, "function": {**call["function"], "arguments": joined(call["function"]["arguments"])}}
-                    for call in parts.calls.values()
-                ],
+                tool_calls=_whole(parts.calls) if parts.calls else [],
                 refusal="".join(parts.refusal) if parts.refusal else None,
                 index=index,
-                provider_fields=parts.provider_fields,
+                provider_fields=parts.provider_fields or {},
             )
             for index, parts in sorted(self._choices.items())
         ]
         return Reply(choices=choices or [Choice()], usage=dict(self.usage or {}), model=model)
+
+
+def _whole(calls: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Calls that have all their fragments: what was cut inside a character is one again."""
+    return [
+        {**call, "function": {**call["function"], "arguments": joined(call["function"]["arguments"])}}
+        for call in calls.values()
+    ]
 
 
 def _add_fields(fields: dict[str, Any], more: dict[str, Any]) -> None:

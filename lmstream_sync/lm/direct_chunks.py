@@ -37,15 +37,16 @@ class DirectReader:
         refused: why an event is no chunk; nothing is read after it.
     """
 
-    __slots__ = ("_chunks", "_finished", "_make_raw", "_open", "_plain", "_seen", "begun", "done", "error", "refused")
+    __slots__ = ("_before", "_chunks", "_finished", "_make_raw", "_plain", "_seen", "begun", "done", "error", "refused")
 
     def __init__(self, make_raw: Callable[..., Any] | None = None) -> None:
         self._make_raw = make_raw
         self._chunks: ChunkReader | None = None  # made when something is not of the usual shape
-        # Whether the typed decoder may read the next event; which choice the last piece belonged to.
+        # Whether the typed decoder may read the next event.
         self._plain = make_raw is None
+        # Which choice the last piece belonged to, and those before; mostly there is one.
         self._seen: int | None = None
-        self._open: set[int] = set()
+        self._before: set[int] | None = None
         self._finished: set[int] | None = None
         self.begun = self.done = False
         self.error: dict[str, Any] | None = None
@@ -110,12 +111,14 @@ class DirectReader:
 
     def _saw(self, index: int, reason: str | None) -> None:
         """A piece of a choice came, the first for it or its last."""
+        if self._seen is not None and self._seen != index:
+            if self._before is None:
+                self._before = set()
+            self._before.add(self._seen)
         self._seen = index
-        if not reason:
-            self._open.add(index)
-        elif self._finished is None:
-            self._finished = {index}
-        else:
+        if reason:
+            if self._finished is None:
+                self._finished = set()
             self._finished.add(index)
 
     def finish(self) -> list[Delta]:
@@ -125,7 +128,9 @@ class DirectReader:
     @property
     def complete(self) -> bool:
         """Whether the provider said the end: `[DONE]`, or a finish reason of every choice that began."""
-        return self.done or (self._finished is not None and self._open <= self._finished)
+        if self.done or self._finished is None:
+            return self.done
+        return self._seen in self._finished and (self._before or set()) <= self._finished
 
     def _other(self, data: bytes, deltas: list[Delta]) -> None:
         """An event that the typed decoder did not take, or whose raw object is wanted."""

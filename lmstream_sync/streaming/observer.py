@@ -56,11 +56,12 @@ class CallObserver:
         self._names = names
         self._everything = everything
         self._raw = not bound and not everything
-        self._matched: dict[Bound, Any] = {}
+        # Listeners that were bound to no predictor → the one that they turned out to mean.
+        self._matched: dict[Bound, Any] | None = None
         #: id → predictor, of those that had their first run; kept, so that no other gets the id.
         self._begun: dict[int, Any] = {}
         # The predictors met at run time, kept for the same reason.
-        self._met: dict[int, Any] = {}
+        self._met: list[Any] | None = None
         self.caught = False
         self.hit_cache = False
 
@@ -115,7 +116,9 @@ class CallObserver:
         name = self._names.get(id(predictor))
         if name is None:
             with _deciding:
-                self._met[id(predictor)] = predictor
+                if self._met is None:
+                    self._met = []
+                self._met.append(predictor)
                 number = sum(1 for known in self._names.values() if known == "self" or known.startswith("self["))
                 name = self._names.setdefault(id(predictor), f"self[{number}]" if number else "self")
         return dict.fromkeys(output_fields, name)
@@ -123,6 +126,8 @@ class CallObserver:
     def _means(self, bound: Bound, predictor: Any) -> bool:
         if bound.predictor is not None:
             return bound.predictor is predictor
+        if self._matched is None:
+            self._matched = {}
         return self._matched.setdefault(bound, predictor) is predictor
 
 

@@ -42,7 +42,7 @@ class Stream(EventStream):
         readable: what can be read as text besides: without listeners, the string output
             fields of the program.
         tally: counts the tokens of the call.
-        granularities: those of the listened fields that do not stream as text.
+        granularities: those of the listened fields that do not stream as text; kept, not copied.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Stream(EventStream):
     ) -> None:
         self._accounts = TextAccounts(listened)
         self._readable = readable
-        self._granularities = dict(granularities or {})
+        self._granularities: Mapping[FieldKey, str] = granularities or {}
         self._tally = tally if tally is not None else UsageTally()
         super().__init__(call)
 

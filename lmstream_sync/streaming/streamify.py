@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
 from lmstream_sync.callbacks import BaseCallback, no_stream, stream_callbacks
@@ -179,9 +180,9 @@ class _Plan:
         self._everything = everything
         self._listened = listened or tuple((each.name, each.field) for each in bound)
         self._readable = readable
-        self._granularities = {
-            (each.name, each.field): each.granularity for each in bound if each.granularity != "text"
-        }
+        self._granularities: Mapping[FieldKey, str] = MappingProxyType(
+            {(each.name, each.field): each.granularity for each in bound if each.granularity != "text"}
+        )
         self._name = getattr(program, "__qualname__", type(program).__name__)
 
     def open(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, include_final: bool = True) -> Stream:
