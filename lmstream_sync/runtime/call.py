@@ -61,10 +61,11 @@ class Call:
         name: what it runs, for messages.
     """
 
+    _id: str | None = None
+
     def __init__(
         self, make: Callable[[Call], Awaitable[Any]], channel: Channel | None, timeout: Timeout, name: str
     ) -> None:
-        self.id = os.urandom(12).hex()  # cannot be guessed
         self.name = name
         self.channel = channel
         self.timeout = timeout
@@ -96,6 +97,21 @@ class Call:
         self._sub_tasks: set[asyncio.Task[Any]] | None = None
         self._children: weakref.WeakSet[Call] | None = None
         self._when_done: list[Callable[[], None]] | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name, which cannot be guessed; made for whoever asks first, in any thread.
+
+        To ask the system for random bytes lets other threads run: each call would wait for them.
+        """
+        if self._id is None:
+            vars(self).setdefault("_id", os.urandom(12).hex())  # one step: whoever comes second gets the first's
+        made: str = vars(self)["_id"]
+        return made
+
+    def is_called(self, name: str) -> bool:
+        """Whether this is its `id`, which somebody was told."""
+        return self._id == name
 
     # From the caller's thread.
 

@@ -1,4 +1,4 @@
-"""The calls that run in this process, by the names of their streams.
+"""The calls that run in this process.
 
 A call is entered by the thread that makes it and taken out on the loop when its task is done;
 each is one step on a dict.
@@ -16,23 +16,25 @@ __all__ = ["cancel", "enter", "leave", "running_calls"]
 class _Running(Protocol):
     """A call, as far as it is known here."""
 
-    id: str
     stopping: bool
+
+    def is_called(self, name: str) -> bool: ...
 
     def request_stop(self, reason: str) -> None: ...
 
 
-_running: dict[str, _Running] = {}
+#: By their `id()`: most are never asked for a name.
+_running: dict[int, _Running] = {}
 
 
 def enter(call: _Running) -> None:
     """A call is about to start."""
-    _running[call.id] = call
+    _running[id(call)] = call
 
 
 def leave(call: _Running) -> None:
     """It has ended, or could not start."""
-    _running.pop(call.id, None)
+    _running.pop(id(call), None)
 
 
 def cancel(stream_id: str) -> bool:
@@ -43,7 +45,7 @@ def cancel(stream_id: str) -> bool:
     Returns:
         Whether it was running.
     """
-    call = _running.get(stream_id)
+    call = next((each for each in list(_running.values()) if each.is_called(stream_id)), None)
     if call is None or call.stopping:
         return False
     call.request_stop("cancelled")
