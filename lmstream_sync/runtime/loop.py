@@ -206,13 +206,39 @@ READ_SIZE = 64 * 1024
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A selector loop whose sockets are read in pieces of the size of what models send."""
+    """A selector loop for what models send.
 
-    def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
-        # As in asyncio's own loops since 3.4; a Python without it reads as it always does.
-        transport = super()._make_socket_transport(*args, **kwargs)  # type: ignore[misc]
+    Its sockets are read in pieces of the size of that. What opens a connection is not kept with it:
+    asyncio has the callbacks of a connection run in the context that it was opened in, and one
+    that is kept alive would keep the call it was opened for, with its inputs and its answer.
+    """
+
+    # As in asyncio's own loops since 3.4; a Python without them does as it always does.
+
+    def _make_socket_transport(self, sock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+        make: Any = super()._make_socket_transport  # type: ignore[misc]
+        transport = _around(protocol)(make, sock, protocol, *args, **kwargs)
         transport.max_size = READ_SIZE
         return transport
+
+    def _make_ssl_transport(self, rawsock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+        make: Any = super()._make_ssl_transport  # type: ignore[misc]
+        return _around(protocol)(make, rawsock, protocol, *args, **kwargs)
+
+
+def _around(protocol: Any) -> Callable[..., Any]:
+    """What runs a function in the context for a connection: that of nobody for one of a pool, else that of here."""
+    if type(protocol).__module__.startswith(_POOLED):
+        return Context().run
+    return _here
+
+
+def _here(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return make(*args, **kwargs)
+
+
+#: The libraries whose connections outlive the request that opened them: aiohttp, and httpx by way of anyio.
+_POOLED = ("aiohttp.client", "anyio.")
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
