@@ -6,13 +6,13 @@ nothing of the rest of the library.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 __all__ = ["ManyResult", "MergedEvent", "StatusMessage", "StreamResponse", "StreamRestart"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class StreamResponse:
     """A piece of one listened output field.
 
@@ -31,6 +31,13 @@ class StreamResponse:
     chunk: Any
     is_last_chunk: bool
 
+    def __init__(self, predict_name: str, signature_field_name: str, chunk: Any, is_last_chunk: bool) -> None:
+        # As a frozen dataclass does it, without looking each field up: there is one of these for every piece.
+        _set_predict_name(self, predict_name)
+        _set_signature_field_name(self, signature_field_name)
+        _set_chunk(self, chunk)
+        _set_is_last_chunk(self, is_last_chunk)
+
     def json(self) -> dict[str, Any]:
         """The event as a dict, its chunk as it is: `streaming_response` writes models and dates as JSON."""
         return {
@@ -39,6 +46,15 @@ class StreamResponse:
             "chunk": self.chunk,
             "is_last_chunk": self.is_last_chunk,
         }
+
+
+_set_predict_name: Any
+_set_signature_field_name: Any
+_set_chunk: Any
+_set_is_last_chunk: Any
+_set_predict_name, _set_signature_field_name, _set_chunk, _set_is_last_chunk = (
+    vars(StreamResponse)[each.name].__set__ for each in fields(StreamResponse)
+)
 
 
 @dataclass(frozen=True, slots=True)

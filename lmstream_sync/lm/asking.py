@@ -131,14 +131,16 @@ class _Attempt:
                         clock.arrived()
                         if early:
                             deltas, early = early + deltas, None
-                    await tap.feed(deltas)
+                    waiting = tap.feed(deltas)
+                    if waiting is not None:
+                        await waiting
                     del deltas  # what was read is not kept while the next is waited for
             finally:
                 close = getattr(pieces, "aclose", None)
                 if close is not None:
                     await close()
-            if early:
-                await tap.feed(early)
+            if early and (waiting := tap.feed(early)) is not None:
+                await waiting
             over = True
         finally:
             reply = assembly.reply(self._request.model)

@@ -7,7 +7,7 @@ itself (`direct_engine.py`); `direct_choice.py` says which of the two serves a r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -166,8 +166,11 @@ class Tap(Protocol):
     An LM given a tap asks for a streamed reply. A cache hit feeds no tap.
     """
 
-    async def feed(self, deltas: Sequence[Delta]) -> None:
-        """Pieces arrived. Waiting here is the back-pressure on the provider."""
+    def feed(self, deltas: Sequence[Delta]) -> Awaitable[None] | None:
+        """Pieces arrived. Gives what is to be awaited before more are read, which holds the provider back.
+
+        Mostly there is nothing to wait for: no coroutine is made for each piece.
+        """
         ...
 
     async def end(self, reply: Reply) -> None:

@@ -6,7 +6,7 @@ module knows nothing of streams; `streaming` provides the observer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -42,8 +42,8 @@ class RunObserver(Protocol):
         """
         ...
 
-    async def flush(self) -> None:
-        """Hand on what was seen; waits while the reader of the stream is slow."""
+    def flush(self) -> Awaitable[None] | None:
+        """Hand on what was seen. Gives what is to be awaited, where the reader of the stream is slow."""
         ...
 
     def failed(self) -> None:

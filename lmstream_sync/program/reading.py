@@ -6,7 +6,7 @@ gives beside its text is read by `native`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -224,7 +224,7 @@ class ReplyTap:
         self._others: dict[int, _ChoiceReading] | None = None
         self._read: dict[int, ChoiceRead] | None = None
 
-    async def feed(self, deltas: Sequence[Delta]) -> None:
+    def feed(self, deltas: Sequence[Delta]) -> Awaitable[None] | None:
         """Pieces arrived. Those of other answers than the first are seen raw, without fields."""
         observer = self._observer
         if observer.wants_raw:
@@ -244,9 +244,9 @@ class ReplyTap:
                 elif delta.content:
                     seen += read(delta.content)
             if not seen:
-                return
+                return None
             observer.saw(None, seen)
-        await observer.flush()
+        return observer.flush()
 
     async def end(self, reply: Reply) -> None:
         """The reply ended well: hand out what the readers held back."""
@@ -255,7 +255,9 @@ class ReplyTap:
             events, self._read[choice.index] = self._reading(choice.index).finish(choice)
             if choice.index == 0:
                 self._observer.saw(None, events)
-        await self._observer.flush()
+        waiting = self._observer.flush()
+        if waiting is not None:
+            await waiting
 
     def read(self, choice: Choice) -> ChoiceRead | None:
         """An answer as it was read; `None` where the reply did not come this way (a cache hit)."""

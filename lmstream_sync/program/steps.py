@@ -77,11 +77,13 @@ class Show(NamedTuple):
 
     def wait(self) -> None:
         """See `Step`."""
-        crossing.run(self.observer.flush, instead="await predict.acall(...)", name="a restart")
+        crossing.run(self.take, instead="await predict.acall(...)", name="a restart")
 
     async def take(self) -> None:
         """See `Step`."""
-        await self.observer.flush()
+        waiting = self.observer.flush()
+        if waiting is not None:
+            await waiting
 
 
 def waited(steps: Steps) -> Prediction:

@@ -20,7 +20,7 @@ import asyncio
 import os
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, NoReturn
 
@@ -335,8 +335,16 @@ class Call:
 
     # Events.
 
-    async def put(self, events: Sequence[Any], *, output: bool = True, touched: bool = False) -> None:
-        """Send events to the reader, waiting for room.
+    async def put(self, events: Sequence[Any], *, output: bool = True) -> None:
+        """Send events to the reader, waiting for room; see `send`."""
+        waiting = self.send(events, output=output)
+        if waiting is not None:
+            await waiting
+
+    def send(
+        self, events: Sequence[Any], *, output: bool = True, touched: bool = False
+    ) -> Coroutine[Any, Any, None] | None:
+        """Send events to the reader; gives what waits for room, to be awaited, where there is none for all.
 
         Args:
             events: in order.
@@ -344,14 +352,13 @@ class Call:
             touched: the idle clock heard already of what they were made of.
         """
         if self.stopping:
-            await self.end_here()
+            return self.end_here()
         if output and self.first_at is None:
             self.first_at = time.monotonic()
         if not touched:
             self.clocks.touch()
         channel = self.channel
-        if channel is not None and not channel.offer(events):
-            await self._wait_for_room(channel)
+        return None if channel is None or channel.offer(events) else self._wait_for_room(channel)
 
     def put_soon(self, event: Any, *, limited: bool = True) -> None:
         """Send an event from synchronous code on the loop, which cannot wait.

@@ -122,8 +122,10 @@ class Reader(OpenCall):
         """Bring what is there, without waiting: whether anything was; `None` at the end."""
         if self._ended or self._gave_up:
             return None
-        check_process(self._call)
-        self._feed()
+        if self._call.generation != fork.generation:
+            check_process(self._call)
+        if self._long_way:
+            self._feed()
         try:
             taken = self._channel.take_now()
         except ChannelEnded:

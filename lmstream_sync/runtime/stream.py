@@ -96,7 +96,8 @@ class EventStream(Reader):
 
     def _take_now(self) -> Any:
         """In the turn: the next event, `NOTHING` where none is there yet, `END` after the last."""
-        self._check_closed()
+        if self._closing:
+            self._check_closed()
         batch = self._batch
         if batch:
             self._feed()

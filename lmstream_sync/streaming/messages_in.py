@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from lmstream_sync.errors import SignatureError
@@ -51,7 +51,7 @@ class _TextTap:
         # unless more comes all the same. `reasoning` is listed once it began.
         self._held: dict[str, str] = {"text": ""}
 
-    async def feed(self, deltas: Sequence[Delta]) -> None:
+    def feed(self, deltas: Sequence[Delta]) -> Awaitable[None] | None:
         """Pieces arrived."""
         events: list[StreamResponse] = []
         for delta in deltas:
@@ -63,8 +63,7 @@ class _TextTap:
                     self._held[field] = text if delta.finish_reason is not None else ""
                     if not self._held[field]:
                         events.append(StreamResponse("self", field, text, False))
-        if events:
-            await self._call.put(events)
+        return self._call.send(events) if events else None
 
     async def end(self, reply: Reply) -> None:
         """The reply ended well: give each field its last chunk."""

@@ -6,7 +6,7 @@ One `CallObserver` a call. `begin` may come from any thread of the program; `saw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart
@@ -221,11 +221,13 @@ class _Run:
         else:
             self._events += events
 
-    async def flush(self) -> None:
-        """Send what was seen; waits while the reader is slow."""
-        if self._events:
-            events, self._events = self._events, None
-            await self._call.put(events, touched=True)  # by the request that they came of
+    def flush(self) -> Awaitable[None] | None:
+        """Send what was seen; gives what is to be awaited where the reader is slow."""
+        events = self._events
+        if not events:
+            return None
+        self._events = None
+        return self._call.send(events, touched=True)  # by the request that they came of
 
     def failed(self) -> None:
         """The run ended without an answer."""
@@ -247,11 +249,10 @@ class RawTap:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def feed(self, deltas: Sequence[Delta]) -> None:
+    def feed(self, deltas: Sequence[Delta]) -> Awaitable[None] | None:
         """Pieces arrived."""
         chunks = [Carried(_with_predict_id(each.raw, None), ()) for each in deltas if each.raw is not None]
-        if chunks:
-            await self._call.put(chunks)
+        return self._call.send(chunks) if chunks else None
 
     async def end(self, reply: Reply) -> None:
         """The reply ended well."""
