@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Literal
 
 from lmstream_sync.errors import LMStreamError
@@ -32,16 +32,12 @@ class AsyncEventStream:
     def __aiter__(self) -> AsyncEventStream:
         return self
 
-    def __anext__(self) -> Coroutine[Any, Any, Any]:
-        """The next event; errors as `Stream.__next__` raises them, the end as `StopAsyncIteration`."""
-        return self.next(None)
-
     # One coroutine for all of a wait: there is one for each event, and each open stream has one.
-    async def next(self, timeout: float | None) -> Any:
-        """The next event, or `Expired` when none came within `timeout` seconds.
+    async def next(self, timeout: float | None = None) -> Any:
+        """The next event; errors as `Stream.__next__` raises them, the end as `StopAsyncIteration`.
 
-        Raises:
-            StreamError: another thread or task reads at this moment.
+        Args:
+            timeout: seconds after which it raises `Expired`.
         """
         stream = self.stream
         if stream._batch and (event := stream._at_hand()) is not NOTHING:
@@ -65,6 +61,8 @@ class AsyncEventStream:
             self._wakeup.end()
         stream._end_reached()  # outside the turn: `on_end` functions may read
         raise StopAsyncIteration
+
+    __anext__ = next
 
     def _begin_wait(self, seconds: float) -> asyncio.Future[bool] | None:
         """In the turn: what is done when something came or the time is up; `None` where something is there.

@@ -172,7 +172,9 @@ class Channel:
         except janus.AsyncQueueShutDown:
             self._drop_late()
             return True
-        self._wake()
+        waker = self.waker
+        if waker is not None:
+            waker()
         return not queue.late
 
     @property

@@ -303,7 +303,9 @@ class RequestClock:
 
     def touch(self) -> None:
         """The provider sent something."""
-        self._clocks.touch()
+        clocks = self._clocks
+        if clocks._loop is not None:
+            clocks._moved = time.monotonic()  # `clocks.touch()`, for every piece
 
     def remaining(self) -> float | None:
         """Seconds left of `first`, or `None` where it has no limit."""

@@ -4,8 +4,8 @@ Each reader's loop has one bell, which all waits on it share: those that are end
 loop has not come round yet are told together, by one write to its wake-up pipe, and one timer
 serves as the slice of all of them.
 
-Who touches what: `_rung` is extended by any thread and emptied on the reader's loop; `_called` is
-set by who rings and unset on the loop before it empties `_rung`, so that whoever comes second of
+Who touches what: `rung` is extended by any thread and emptied on the reader's loop; `called` is
+set by who rings and unset on the loop before it empties `rung`, so that whoever comes second of
 the two sees the other; `_waiting` and `_ticking` belong to the reader's loop. A bell refers to
 its loop only through waits that were not ended, and are forgotten after a slice; where the loop was
 closed meanwhile, when another loop gets its bell.
@@ -45,9 +45,13 @@ class Wakeup:
 
     def __call__(self) -> None:
         """End the wait; from any thread."""
-        if not self._posted:
-            self._posted = True
-            self._bell.ring(self)
+        if self._posted:
+            return
+        self._posted = True
+        bell = self._bell
+        bell.rung.append(self)
+        if not bell.called:
+            bell.call(self.loop)
 
     async def wait(self, seconds: float) -> bool:
         """Whether it was ended before the time was up, which may be earlier than `SLICE` seconds."""
@@ -84,23 +88,21 @@ class _Bell:
     """Tells the waits of one loop that something came for them."""
 
     def __init__(self) -> None:
-        self._rung: deque[Wakeup] = deque()
-        self._called = False
+        self.rung: deque[Wakeup] = deque()
+        self.called = False
         self._waiting: set[Wakeup] = set()
         self._ticking = False
 
-    def ring(self, wakeup: Wakeup) -> None:
-        self._rung.append(wakeup)
-        if not self._called:
-            self._called = True
-            try:
-                wakeup.loop.call_soon_threadsafe(self._answer)
-            except RuntimeError:  # the reader's loop was closed: nobody waits any more
-                return
+    def call(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.called = True
+        try:
+            loop.call_soon_threadsafe(self._answer)
+        except RuntimeError:  # the reader's loop was closed: nobody waits any more
+            return
 
     def _answer(self) -> None:
-        self._called = False
-        rung = self._rung
+        self.called = False
+        rung = self.rung
         for _ in range(len(rung)):
             rung.popleft().settle(True)
 

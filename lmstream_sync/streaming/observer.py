@@ -184,7 +184,10 @@ class _Run:
         if responses:
             self._observer.caught = self._shown = self._ever_shown = True
         if self._raw_of is None:
-            self._show(responses)
+            if self._events is None:
+                self._events = responses
+            else:
+                self._events += responses
             return
         if raw is not None:
             self._shown = True
