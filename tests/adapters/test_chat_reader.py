@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import sys
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -294,3 +296,19 @@ def test_a_megabyte_of_white_space_waits_at_little_cost(filler: str) -> None:
     for _ in range(500_000):
         assert not reader.feed(filler)
     assert reader.feed("y") == [("answer", filler * 500_000 + "y", False)]
+
+
+def test_the_pieces_of_a_marker_are_not_looked_for_among_all_markers_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def counted(known: Any, text: str) -> int:
+        looked.append(text)
+        return bisect_left(known, text)
+
+    monkeypatch.setattr("lmstream_sync.adapters.markers.bisect_left", counted)
+    names = [f"field{number}" for number in range(30)]
+    reader = ChatReader(names)
+    given = [reader.feed(piece) for piece in ["[[", " ##", " field7", " ##", " ]]", "\n", "yes"]]
+    assert given == [[], [], [], [], [], [], [FieldDelta("field7", "yes", False)]]
+    # The first piece, the one with the name (the first marker of all was hoped for), and what is no marker.
+    assert [text for text in looked if not text.endswith("]]")] == ["[[", "[[ ## field7", "yes"]

@@ -11,9 +11,12 @@ import ssl
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,7 @@ from lmstream_sync.runtime import crossing
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
 from tests.lm.test_secrets import KEY, everything_shown
+from tests.runtime.programs import SOON, in_thread, let_the_loop_settle
 
 ASKED = [{"role": "user", "content": "q"}]
 
@@ -328,23 +332,73 @@ def test_the_certificates_of_the_environment_are_asked(monkeypatch: pytest.Monke
             direct(base.replace("http", "https") + "/v1")("q")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
-def test_a_server_with_a_certificate_of_ones_own_is_trusted_where_the_environment_says_so(
-    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
+
+
+def certified(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """What a server needs to be `127.0.0.1`, with a new certificate in this file, which nobody is told of yet."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
-    certificate, key = tmp_path / f"{variable}.pem", tmp_path / "key.pem"
+    key = certificate.with_name("key.pem")
     made = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
     subprocess.run([*made.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with answering(lambda _: (200, {}, FINE), context) as base:
+    return context
+
+
+@needs_openssl
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_server_with_a_certificate_of_ones_own_is_trusted_where_the_environment_says_so(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate = tmp_path / f"{variable}.pem"
+    with answering(lambda _: (200, {}, FINE), certified(certificate, monkeypatch)) as base:
         with pytest.raises(LMConnectionError, match="certificate"):
             direct(base + "/v1")("q")
         monkeypatch.setenv(variable, str(certificate))
         assert direct(base + "/v1")("q") == ["fine"]
+
+
+@pytest.mark.parametrize("safe", [False, pytest.param(True, marks=needs_openssl)])
+def test_a_connection_that_is_kept_keeps_nothing_of_the_call_that_opened_it(
+    safe: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Held:
+        pass
+
+    variable: ContextVar[Held] = ContextVar("variable")
+    ports: list[int] = []
+    begun, over = threading.Event(), threading.Event()
+
+    def answer(request: Handler) -> tuple[int, dict[str, str], bytes]:
+        ports.append(request.client_address[1])
+        if len(ports) == 2:
+            begun.set()
+            over.wait(SOON)
+        return 200, {}, FINE
+
+    tls = None
+    if safe:
+        tls = certified(tmp_path / "kept.pem", monkeypatch)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "kept.pem"))
+    with answering(answer, tls) as base:
+        lm = direct(base + "/v1")
+        lm("q")  # aiohttp keeps what the first to give a connection back made: the timer of its pool
+        other = in_thread(lambda: lm("q"))  # takes the connection that there is
+        assert begun.wait(SOON)
+        held, context = Held(), copy_context()
+        still = weakref.ref(held)
+        context.run(variable.set, held)
+        assert context.run(lm, "q") == ["fine"]
+        del held, context
+        over.set()
+        assert other() == ["fine"]
+        let_the_loop_settle()
+        gc.collect()
+        assert still() is None
+        assert lm("q") == ["fine"]
+    assert len(ports) == 4 and len(set(ports)) == 2
 
 
 # Secrets.

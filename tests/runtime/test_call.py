@@ -152,6 +152,20 @@ def test_cancel_of_nothing_is_false() -> None:
     assert cancel(events.id) is False
 
 
+def test_whoever_asks_first_for_the_id_all_are_told_the_same() -> None:
+    for _ in range(50):
+        events = stream(count)
+        together = threading.Barrier(4)
+
+        def ask(events: EventStream = events, together: threading.Barrier = together) -> str:
+            together.wait(SOON)
+            return events.id
+
+        asking = [in_thread(ask) for _ in range(4)]
+        assert len({told() for told in asking}) == 1
+        events.close()
+
+
 def test_ids_cannot_be_guessed() -> None:
     streams = [stream(count) for _ in range(50)]
     assert len({events.id for events in streams}) == 50

@@ -9,11 +9,12 @@ from functools import partial
 
 import pytest
 
-from lmstream_sync.errors import StreamError
+from lmstream_sync.errors import StreamCancelled, StreamError
 from lmstream_sync.runtime import crossing, workers
 from lmstream_sync.runtime.async_stream import AsyncEventStream
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.emitting import aemit, emit
+from lmstream_sync.runtime.register import cancel
 from lmstream_sync.runtime.timeout import Timeout
 from tests.runtime.programs import (
     SOON,
@@ -199,6 +200,60 @@ def test_the_end_comes_after_all_events_even_those_that_wait_for_room() -> None:
     let_the_loop_settle()
     assert list(events) == list(range(100))
     assert events.result() == "done"
+
+
+@pytest.mark.parametrize("queue_size", SIZES)
+@pytest.mark.parametrize("count", [0, 1, 100])
+def test_the_last_events_come_after_all_that_wait_for_room(queue_size: int, count: int) -> None:
+    async def program(call: Call) -> str:
+        await call.put(range(count))
+        call.last = ("last", "very last")
+        return "done"
+
+    events = stream_of_call(program, queue_size=queue_size)
+    let_the_loop_settle()
+    assert list(events) == [*range(count), "last", "very last"]
+    assert events.result() == "done"
+    assert events.timings["first"] is not None
+
+
+def test_the_last_event_and_the_end_wake_a_reader_once() -> None:
+    woken: list[None] = []
+    go = asyncio.Event()
+
+    async def program(call: Call) -> None:
+        await go.wait()
+        call.last = ("last",)
+
+    events = stream_of_call(program)
+    events._channel.wake_with(lambda: woken.append(None))
+    events._call.thread.post(go.set)
+    assert events._call.done.wait(SOON)
+    assert len(woken) == 1
+    assert list(events) == ["last"]
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled", "is left"])
+def test_a_program_that_does_not_return_has_no_last_event(how: str) -> None:
+    ready = threading.Event()
+
+    async def program(call: Call) -> None:
+        call.last = ("last",)
+        ready.set()
+        if how == "fails":
+            raise ValueError("x")
+        await asyncio.Event().wait()
+
+    events = stream_of_call(program)
+    assert ready.wait(SOON)
+    if how == "is left":
+        events.close()
+        assert events._channel.waiting == 0
+        return
+    if how == "is cancelled":
+        cancel(events.id)
+    with pytest.raises(ValueError if how == "fails" else StreamCancelled):
+        next(events)
 
 
 def test_a_waiting_reader_is_woken_by_an_event_and_by_the_end() -> None:

@@ -1,21 +1,26 @@
-"""What an open stream is made of: the garbage collector goes through all of it, for each one, again and again."""
+"""What an open stream is made of, which the garbage collector goes through again and again, and what a piece takes."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 from collections import Counter
 from types import CoroutineType
 from typing import Any
 
 import lmstream_sync as lms
+from lmstream_sync.runtime.crossing import run
 from lmstream_sync.streaming.status import StatusSender
-from lmstream_sync.testing import Reply
+from lmstream_sync.testing import Gate, Reply
 
 from .replies import chat
 
 STREAMS = 20
+
+#: Calls of functions of ours, and coroutines of ours that go on, for a piece that comes by itself: 54 of CPython 3.11.
+MOST_CALLS = 56
 
 #: Objects of our classes, and coroutines of ours, that one open stream of a `Predict` may consist of.
 MOST = 52
@@ -63,3 +68,40 @@ def test_an_open_stream_is_made_of_few_objects(serve: Any) -> None:
     assert sum(each.values()) <= MOST, each
     # What most streams have no need of is made for those that do.
     assert grown["Condition"] < STREAMS and not grown[StatusSender.__qualname__]
+
+
+def test_a_piece_takes_few_calls(serve: Any) -> None:
+    pieces, begin = 40, 10
+    gates = [Gate() for _ in range(pieces)]
+    words = [f" w{number}" for number in range(pieces)]
+    reply = Reply(pieces=["[[ ## answer ## ]]\n", *words], pauses={1 + at: gate for at, gate in enumerate(gates)})
+    serve([reply])
+    program = lms.streamify(
+        lms.Predict("q -> answer"), stream_listeners=[lms.StreamListener("answer")], async_streaming=True
+    )
+    calls: Counter[str] = Counter()
+
+    def saw(frame: Any, event: str, argument: Any) -> None:
+        file = frame.f_code.co_filename.replace("\\", "/")
+        if event == "call" and "/lmstream_sync/" in file and "/testing/" not in file:
+            calls[f"{file.rpartition('/')[2]} {frame.f_code.co_name}"] += 1
+
+    async def count_on_the_loop(how: Any) -> None:
+        sys.setprofile(how)
+
+    async def main() -> None:
+        stream = program(q="?")
+        for number, gate in enumerate(gates):
+            if number == begin:
+                sys.setprofile(saw)
+                run(lambda: count_on_the_loop(saw), instead="")
+                calls.clear()
+            gate.release()
+            await stream.__anext__()
+        run(lambda: count_on_the_loop(None), instead="")
+        sys.setprofile(None)
+        await stream.aclose()
+
+    asyncio.run(main())
+    each = {name: round(count / (pieces - begin), 1) for name, count in calls.most_common()}
+    assert sum(calls.values()) <= MOST_CALLS * (pieces - begin), each
