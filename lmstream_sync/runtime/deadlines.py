@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol
 
 from lmstream_sync.errors import StreamTimeout
+from lmstream_sync.runtime.agenda import Agenda, agenda_of
 from lmstream_sync.runtime.timeout import Timeout
 
 __all__ = ["CallClocks", "RequestClock"]
@@ -32,16 +33,15 @@ class _Failing(Protocol):
 class CallClocks:
     """`total`, `idle` and `reader` of one call.
 
-    One timer looks after them and after the limits of the call's requests: it goes off when
-    the first of them may pass, and is then set for the next. Most are never reached, and a
-    timer for each would take longer than all else that a request's clock does.
+    They and the limits of the call's requests are looked at when the first of them may pass, and
+    then again when the next may: see `Agenda`.
 
     Args:
         timeout: the limits in force.
         call: its `fail` is called on the loop with the error, once, when one of them passes.
     """
 
-    __slots__ = ("_call", "_idle", "_loop", "_moved", "_requests", "_still", "_timer", "_total_at", "timeout")
+    __slots__ = ("_agenda", "_call", "_idle", "_loop", "_moved", "_requests", "_still", "_total_at", "timeout")
 
     def __init__(self, timeout: Timeout, call: _Failing) -> None:
         self.timeout = timeout
@@ -54,26 +54,26 @@ class CallClocks:
         # `idle`, or in its place the shortest of the requests under way that have one of their own.
         self._idle = timeout.idle
         self._requests: dict[RequestClock, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        # That of the loop it was started on.
+        self._agenda: Agenda | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, already: float) -> None:
         """Start `total` and `idle`; `already` seconds of `total` have passed since the call."""
         now = loop.time()
-        self._loop, self._moved = loop, now
+        self._loop, self._moved, self._agenda = loop, now, agenda_of(loop)
         total = self.timeout.total
         if total is not None:
             self._total_at = now + max(0.0, total - already)
-        self._set_timer(loop, now)
+        self._plan(now)
 
     def stop(self) -> None:
         """End the call's own limits, and keep nothing of it alive."""
         loop, self._loop = self._loop, None
         self._call = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if loop is not None and self._requests:  # of a worker that outlives the call
-            self._set_timer(loop, loop.time())
+            self._plan(loop.time())
+        elif self._agenda is not None:
+            self._agenda.remove(self)
 
     def touch(self) -> None:
         """Something moved."""
@@ -102,24 +102,20 @@ class CallClocks:
         if request.has_own_idle:
             self.touch()
             self._set_idle()
-        if self._loop is None and not self._requests and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._loop is None and not self._requests and self._agenda is not None:
+            self._agenda.remove(self)
 
     def look_by(self, at: float) -> None:
         """Something may pass at this time of the loop: look then, or before."""
-        timer = self._timer
-        if timer is None or timer.when() > at:
-            if timer is not None:
-                timer.cancel()
-            self._timer = self._at(asyncio.get_running_loop(), at)
+        if self._agenda is None:
+            self._agenda = agenda_of(asyncio.get_running_loop())
+        self._agenda.put_by(self, at)
 
-    def _at(self, loop: asyncio.AbstractEventLoop, at: float) -> asyncio.TimerHandle:
-        # In a context of its own. Else it would keep the one it is made in, and with it all that a
-        # call's variables refer to, until it goes off: minutes.
-        return loop.call_at(at, self._look, context=contextvars.Context())
-
-    def _set_timer(self, loop: asyncio.AbstractEventLoop, now: float) -> None:
+    def _plan(self, now: float) -> None:
+        """Look again when the first of all limits may pass."""
+        agenda = self._agenda
+        if agenda is None:
+            return
         times = [at for request in self._requests if (at := request.next_limit_at) is not None]
         if self._loop is not None:
             if self._total_at is not None:
@@ -131,13 +127,13 @@ class CallClocks:
                 # Early enough for the requests to come, each of which would have to set it anew.
                 times.append(now + first)
         if times:
-            self._timer = self._at(loop, min(times))
+            agenda.put(self, min(times))
+        else:
+            agenda.remove(self)
 
-    def _look(self) -> None:
-        """The timer went off: some limit may have passed."""
-        self._timer = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+    def look(self) -> None:
+        """Some limit may have passed."""
+        now = asyncio.get_running_loop().time()
         for request in tuple(self._requests):
             request.look(now)
         if self._loop is not None:
@@ -147,8 +143,8 @@ class CallClocks:
                 )
             elif self._idle is not None and not self._still and now >= self._moved + self._idle:
                 self._pass(f"nothing moved for {self._idle:g} s (Timeout(idle=...) sets this)", "idle")
-        if self._timer is None:
-            self._set_timer(loop, now)
+        if self._agenda is not None and self not in self._agenda:
+            self._plan(now)
 
     def _pass(self, said: str, which: str) -> None:
         call, self._call, self._loop = self._call, None, None
