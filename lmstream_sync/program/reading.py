@@ -68,7 +68,7 @@ class Reading:
         for name, (value, text) in read.beside.items():
             found[name], texts[name] = value, text
         fields = outputs_of(self.signature)
-        if not read.beside and found.keys() == fields.keys() == texts.keys():  # nearly always
+        if not read.beside and texts.keys() == fields.keys() and list(found) == list(fields):  # nearly always
             return found, texts
         values: dict[str, Any] = {}
         for name, field in fields.items():
