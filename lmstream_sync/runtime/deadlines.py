@@ -299,9 +299,7 @@ class RequestClock:
 
     def touch(self) -> None:
         """The provider sent something."""
-        clocks = self._clocks
-        if clocks._loop is not None:
-            clocks._moved = time.monotonic()  # `clocks.touch()`, for every piece
+        self._clocks.touch()
 
     def remaining(self) -> float | None:
         """Seconds left of `first`, or `None` where it has no limit."""

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 from lmstream_sync.callbacks import shared_loop_is
@@ -217,24 +217,18 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def _make_socket_transport(self, sock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
         make: Any = super()._make_socket_transport  # type: ignore[misc]
-        transport = _around(protocol)(make, sock, protocol, *args, **kwargs)
+        transport = _context_for(protocol).run(make, sock, protocol, *args, **kwargs)
         transport.max_size = READ_SIZE
         return transport
 
     def _make_ssl_transport(self, rawsock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
         make: Any = super()._make_ssl_transport  # type: ignore[misc]
-        return _around(protocol)(make, rawsock, protocol, *args, **kwargs)
+        return _context_for(protocol).run(make, rawsock, protocol, *args, **kwargs)
 
 
-def _around(protocol: Any) -> Callable[..., Any]:
-    """What runs a function in the context for a connection: that of nobody for one of a pool, else that of here."""
-    if type(protocol).__module__.startswith(_POOLED):
-        return Context().run
-    return _here
-
-
-def _here(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return make(*args, **kwargs)
+def _context_for(protocol: Any) -> Context:
+    """The context to open a connection in: that of nobody for one of a pool, else a copy of the one of here."""
+    return Context() if type(protocol).__module__.startswith(_POOLED) else copy_context()
 
 
 #: The libraries whose connections outlive the request that opened them: aiohttp, and httpx by way of anyio.

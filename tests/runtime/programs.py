@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lmstream_sync.runtime import crossing, workers
 from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.channel import Channel
@@ -112,6 +114,19 @@ def let_the_loop_settle() -> None:
             await asyncio.sleep(0)
 
     crossing.run(pass_often, instead="await")
+
+
+def timers_set(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> list[asyncio.TimerHandle]:
+    """Every timer that a loop is told to set from here on."""
+    timers: list[asyncio.TimerHandle] = []
+    call_at = loop.call_at
+
+    def noted(*args: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(call_at(*args, **options))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", noted)
+    return timers
 
 
 def in_thread(fn: Callable[[], Any]) -> Callable[[], Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lmstream_sync.runtime.agenda import Agenda, agenda_of
+from tests.runtime.programs import timers_set
 
 
 class Who:
@@ -74,22 +75,14 @@ def test_the_last_time_that_was_put_counts_and_of_put_by_the_first() -> None:
 
 def test_a_thousand_set_one_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(agenda: Agenda, now: float) -> None:
-        loop, timers = asyncio.get_running_loop(), 0
-        call_at = loop.call_at
-
-        def counted(*args: Any, **options: Any) -> asyncio.TimerHandle:
-            nonlocal timers
-            timers += 1
-            return call_at(*args, **options)
-
-        monkeypatch.setattr(loop, "call_at", counted)
+        timers = timers_set(asyncio.get_running_loop(), monkeypatch)
         for number in range(1000):
             who = Who()
             agenda.put(who, now + 60 + number)
             agenda.put_by(who, now + 60 + number)
             if number % 2:
                 agenda.remove(who)
-        assert timers == 1
+        assert len(timers) == 1
 
     on_a_loop(test)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from lmstream_sync.runtime.clocks import limits_asked, request_clock
 from lmstream_sync.runtime.deadlines import CallClocks, RequestClock
 from lmstream_sync.runtime.emitting import emit
 from lmstream_sync.runtime.timeout import Timeout
-from tests.runtime.programs import SOON, Endless, Silent, stream, stream_of_call, stream_of_function
+from tests.runtime.programs import SOON, Endless, Silent, stream, stream_of_call, stream_of_function, timers_set
 
 SHORT = 0.05
 
@@ -305,23 +304,16 @@ def test_requests_set_no_timers_where_the_limits_are_long(monkeypatch: pytest.Mo
     """One timer serves a call and all its requests."""
 
     async def program(call: Call) -> int:
-        loop, timers = asyncio.get_running_loop(), 0
-        call_at = loop.call_at
-
-        def counted(*args: Any, **options: Any) -> asyncio.TimerHandle:
-            nonlocal timers
-            timers += 1
-            return call_at(*args, **options)
-
-        monkeypatch.setattr(loop, "call_at", counted)
+        loop = asyncio.get_running_loop()
+        timers = timers_set(loop, monkeypatch)
         for _ in range(5):
             async with request_clock(None) as clock:
                 clock.sent()
                 assert 119 < (clock.remaining() or 0) <= 120
                 clock.arrived()
-        found = timers
+        found = len(timers)
         loop.call_later(60, list).cancel()
-        assert timers == found + 1  # they are counted
+        assert len(timers) == found + 1  # they are counted
         monkeypatch.undo()
         return found
 
