@@ -21,6 +21,9 @@ from lmstream_sync.signatures.values import parse_value, text_of
 
 __all__ = ["Adapter", "WholeReader"]
 
+#: The methods that decide how a reply is read.
+_READING = frozenset({"new_reader", "parse", "reader"})
+
 
 class Adapter:
     """The base of adapters, and what a user's own derives from.
@@ -43,6 +46,10 @@ class Adapter:
 
     #: What `use_native_function_calling=None` means.
     calls_functions_natively: ClassVar[bool] = False
+
+    #: Whether what its reader makes of a text follows from the text and the signature alone, so that
+    #: a text need not be read twice. Holds for the class that says so: not for one with a reader of its own.
+    pure_reader: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -179,6 +186,13 @@ class Adapter:
                 return False
             if "parse" in vars(cls):
                 return True
+        return False
+
+    def reads_purely(self) -> bool:
+        """Whether the reader in force is that of a class which says `pure_reader`."""
+        for cls in type(self).__mro__:
+            if not _READING.isdisjoint(vars(cls)):
+                return bool(vars(cls).get("pure_reader", False))
         return False
 
     def _undefined(self, method: str) -> ConfigurationError:

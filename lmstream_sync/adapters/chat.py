@@ -33,6 +33,8 @@ class ChatAdapter(AdapterWithFallback):
         use_json_adapter_fallback: see `AdapterWithFallback`.
     """
 
+    pure_reader = True
+
     def reader(self, signature: SignatureMeta) -> ChatReader:
         """A fresh reader for one reply."""
         return ChatReader(outputs_of(signature), texts_of_absent_fields(signature))

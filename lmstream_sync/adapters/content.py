@@ -23,8 +23,12 @@ def documents_as_text(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
     A PDF becomes a file.
     """
-    if type(messages) is list and all(type(one) is dict and type(one.get("content")) is str for one in messages):
-        return messages  # what most prompts are
+    if type(messages) is list:
+        for one in messages:
+            if type(one) is not dict or type(one.get("content")) is not str:
+                break
+        else:
+            return messages  # what most prompts are
     return [
         {**message, "content": _without_documents(message["content"])}
         if isinstance(message.get("content"), list)

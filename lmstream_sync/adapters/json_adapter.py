@@ -47,6 +47,7 @@ class JSONAdapter(PromptAdapter):
     """
 
     calls_functions_natively: ClassVar[bool] = True
+    pure_reader = True
 
     def __init__(
         self,

@@ -77,13 +77,11 @@ class PromptAdapter(Adapter):
             elif given & signature.input_fields.keys() and given & signature.output_fields.keys():
                 with_gaps += self._demo(signature, demo, gaps=True)
         question = f"{self.question(signature, inputs)}\n\n{self.reminder(signature)}".strip()
-        return [
-            {"role": "system", "content": self._system(signature)},
-            *with_gaps,
-            *complete,
-            *(message for turn in turns for message in self._turn(signature, turn)),
-            {"role": "user", "content": question},
-        ]
+        written = [{"role": "system", "content": self._system(signature)}, *with_gaps, *complete]
+        for turn in turns:
+            written += self._turn(signature, turn)
+        written.append({"role": "user", "content": question})
+        return written
 
     def _system(self, signature: SignatureMeta) -> str:
         return f"{_fields_told(signature)}\n\n{self.form(signature)}\n\nYour task:\n{_instructions(signature)}"

@@ -38,6 +38,8 @@ class XMLAdapter(AdapterWithFallback):
         use_json_adapter_fallback: see `AdapterWithFallback`.
     """
 
+    pure_reader = True
+
     def reader(self, signature: SignatureMeta) -> XMLReader:
         """A fresh reader for one reply."""
         return XMLReader(outputs_of(signature), texts_of_absent_fields(signature))

@@ -88,8 +88,13 @@ def as_messages(prompt: str | None, messages: list[dict[str, Any]] | None) -> li
 
 def check_messages(messages: object) -> None:
     """Refuse what is no list of dicts."""
-    if not isinstance(messages, (list, tuple)) or not all(isinstance(one, (dict, Mapping)) for one in messages):
-        raise ConfigurationError('messages= takes a list of dicts: [{"role": "user", "content": "..."}]')
+    if isinstance(messages, (list, tuple)):
+        for one in messages:
+            if not isinstance(one, (dict, Mapping)):
+                break
+        else:
+            return
+    raise ConfigurationError('messages= takes a list of dicts: [{"role": "user", "content": "..."}]')
 
 
 def check_retries(retries: object) -> None:

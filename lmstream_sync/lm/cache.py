@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -15,6 +14,7 @@ from cachetools import LRUCache
 
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.engine import Choice, Reply
+from lmstream_sync.lm.json_decoding import ordered_json
 from lmstream_sync.lm.secrets import public
 from lmstream_sync.runtime.locks import ForkSafeLock
 from lmstream_sync.settings import settings
@@ -44,9 +44,10 @@ class LMRequestLRUCache:
         self.max_bytes = max_bytes
         # Guards `_replies`, whose every look-up reorders it.
         self._lock = ForkSafeLock()
-        # Pickled: a copy each way at once, and a size that is known.
+        # Pickled: a copy each way at once, and a size that is known. Where the size does not matter, a reply
+        # of texts and numbers alone is kept as the tuple of these, which nobody can change.
         if max_bytes is None:
-            self._replies: LRUCache[str, bytes] = LRUCache(maxsize)
+            self._replies: LRUCache[str, Any] = LRUCache(maxsize)
         else:
             self._replies = LRUCache(max_bytes, getsizeof=len)
 
@@ -56,11 +57,11 @@ class LMRequestLRUCache:
             kept = self._replies.get(key)
         if kept is None:
             return None
-        return _unpickled(kept)
+        return _reply_of(kept)
 
     def put(self, key: str, reply: Reply) -> None:
         """Keep a copy of a reply; one larger than `max_bytes` is not kept."""
-        kept = _pickled(reply)
+        kept = _kept(reply, as_bytes=self.max_bytes is not None)
         if self.max_bytes is not None and len(kept) > self.max_bytes:
             return
         with self._lock:
@@ -90,25 +91,42 @@ _fields_of_choice = attrgetter(*(each.name for each in fields(Choice)))
 _PRICE = [each.name for each in fields(Reply)].index("price")
 
 
-def _pickled(reply: Reply) -> bytes:
-    """A reply as its fields' values: objects take pickle four times as long, and so does what looks a price up."""
+def _kept(reply: Reply, *, as_bytes: bool) -> Any:
+    """A reply as its fields' values, pickled where one may be changed: objects take pickle four times as long."""
     if type(reply) is not Reply or not all(type(choice) is Choice for choice in reply.choices):
         return _dumps(reply)
     choices, *others = _fields_of_reply(reply)
     if callable(reply.price):
-        others[_PRICE - 1] = _dumps(reply.price)
-    return _dumps(([_fields_of_choice(choice) for choice in choices], *others))
+        others[_PRICE - 1] = _dumps(reply.price)  # what looks a price up takes as long
+    record = (tuple(_fields_of_choice(choice) for choice in choices), *others)
+    if as_bytes or any(choice.tool_calls or choice.provider_fields for choice in choices):
+        return _dumps(record)
+    return (record[0], tuple(reply.usage.items()), *record[2:]) if _is_flat(reply.usage) else _dumps(record)
 
 
-def _unpickled(kept: bytes) -> Reply:
-    made: Any = pickle.loads(kept)
-    if type(made) is tuple:
-        choices, *others = made
+def _is_flat(usage: Mapping[str, Any]) -> bool:
+    return all(value is None or isinstance(value, (str, int, float)) for value in usage.values())
+
+
+def _reply_of(kept: Any) -> Reply:
+    """A reply of what `_kept` gave."""
+    if type(kept) is tuple:
+        choices, usage, *others = kept
+        made = Reply(
+            [Choice(text, why, end, [], refusal, index) for text, why, end, _, refusal, index, _ in choices],
+            dict(usage),
+            *others,
+        )
+    else:
+        loaded: Any = pickle.loads(kept)
+        if type(loaded) is not tuple:
+            whole: Reply = loaded
+            return whole
+        choices, *others = loaded
         made = Reply([Choice(*choice) for choice in choices], *others)
-        if isinstance(made.price, bytes):
-            made.price = partial(_looked_up, made.price)
-    reply: Reply = made
-    return reply
+    if isinstance(made.price, bytes):
+        made.price = partial(_looked_up, made.price)
+    return made
 
 
 def _dumps(value: Any) -> bytes:
@@ -137,8 +155,7 @@ def cache_in_force() -> LMRequestLRUCache:
 
 def cache_key(model: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any], rollout_id: Any) -> str:
     """A digest of everything that may change the reply; no secret goes into it."""
-    asked = {"model": model, "messages": messages, "options": public(options), "rollout_id": rollout_id}
-    return hashlib.sha256(_canonical(asked).encode()).hexdigest()
+    return hashlib.sha256(_canonical((model, messages, public(options), rollout_id))).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -150,13 +167,10 @@ def _plain(value: Any) -> Any:
     if callable(dump):
         return dump()
     if isinstance(value, (set, frozenset)):
-        return sorted(map(_canonical, value))
+        return sorted(_canonical(each).decode() for each in value)
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, Mapping):
-        return dict(value)
     return f"{type(value).__qualname__}:{value!r}"
 
 
-#: Text that is the same for what is the same.
-_canonical = json.JSONEncoder(sort_keys=True, default=_plain, separators=(",", ":")).encode
+_canonical = ordered_json(_plain)

@@ -6,8 +6,9 @@ gives beside its text is read by `native`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -18,8 +19,12 @@ from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.program.native import NativeField
 from lmstream_sync.program.observing import RunObserver
 from lmstream_sync.signatures import SignatureMeta, outputs_of
+from lmstream_sync.signatures.remembered import remembered
 
 __all__ = ["ChoiceRead", "Reading", "ReplyTap"]
+
+#: Replies whose reading is remembered: of each signature so many, and none with more characters.
+_MOST, _LONGEST = 64, 20_000
 
 
 @dataclass(slots=True)
@@ -41,7 +46,18 @@ class Reading:
     calls_functions: bool = False
 
     def whole(self, choice: Choice) -> ChoiceRead:
-        """A whole answer."""
+        """A whole answer. A text that comes again, as a cache gives it, is not read again."""
+        if not self.natives and not self.calls_functions and len(choice.text) <= _LONGEST:
+            again = _reads_again(self.asked)
+            if again is not None:
+                read = again.get(type(self.adapter))
+                if read is None and self.adapter.reads_purely():
+                    read = again.setdefault(type(self.adapter), lru_cache(_MOST)(partial(_text_read, self)))
+                if read is not None:
+                    return read(choice.text)
+        return self._read(choice)
+
+    def _read(self, choice: Choice) -> ChoiceRead:
         reading = _ChoiceReading(self)
         if choice.text:
             reading.reader.feed(choice.text)
@@ -86,6 +102,21 @@ class ChoiceRead(NamedTuple):
 
     finished: Finished
     beside: Mapping[str, tuple[Any, str]]
+
+
+@remembered
+def _reads_again(signature: SignatureMeta) -> dict[type[Adapter], Callable[[str], ChoiceRead]] | None:
+    """By kind of adapter what reads a text and remembers it; `None` where a reading cannot be given twice.
+
+    That is one with values that a user could change, or with a text that a factory makes for this
+    reply alone.
+    """
+    fields = outputs_of(signature).values()
+    return {} if all(field.annotation is str and field.default_factory is None for field in fields) else None
+
+
+def _text_read(how: Reading, text: str) -> ChoiceRead:
+    return how._read(Choice(text))
 
 
 def without(signature: SignatureMeta, names: Iterable[str]) -> SignatureMeta:

@@ -40,10 +40,13 @@ class Prediction(Example):
         Its fields are those of the first answer; `completions` has them all. `raw` has for
         each answer the fields' texts as they stood in the reply.
         """
-        made = cls()
+        made = cls() if cls is not Prediction else object.__new__(cls)  # all that `__init__` does is done below
         completions = Completions(list_or_dict, signature=signature, raw=raw)
         made.__dict__.update(
+            _input_keys=None,
             _completions=completions,
+            _lm_usage=None,
+            _cost=None,
             _raw=dict(raw[0]) if raw else {},
             _store={name: values[0] for name, values in completions._columns.items() if values},
         )

@@ -49,6 +49,17 @@ def test_a_reply_comes_in_the_providers_pieces(engine: str, tap: RecordingTap) -
     assert tap.reply is reply
 
 
+class SafeText(str):
+    """As frameworks have for text that needs no escaping."""
+
+
+def test_a_text_of_a_class_of_its_own_is_sent_as_text(engine: str, tap: RecordingTap) -> None:
+    with ScriptedServer(Reply("fine")) as server:
+        server.lm(engine=engine).request([{"role": "user", "content": SafeText("<b>")}], {"stop": SafeText("me")}, tap)
+        body = server.requests[0].body
+    assert (body["messages"], body["stop"]) == ([{"role": "user", "content": "<b>"}], "me")
+
+
 def test_what_one_read_brought_comes_as_one_list(engine: str, tap: RecordingTap) -> None:
     body = b"".join(sse(*(piece(f'{{"content":"{n}"}}') for n in range(9)), piece("{}", '"stop"'), "[DONE]"))
     with ScriptedServer(Reply(raw=[body])) as server:

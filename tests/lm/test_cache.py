@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from types import MappingProxyType
 
 import pytest
 from pydantic import BaseModel
@@ -53,6 +54,31 @@ def test_all_of_a_reply_is_kept_whatever_kind_it_is() -> None:
     assert kept is not None and callable(kept.price) and kept.cost == 0.5
 
 
+def test_a_plain_reply_is_kept_as_it_is_and_nobody_can_change_it() -> None:
+    cache = LMRequestLRUCache()
+    given = Reply([Choice("one", "because", "stop", refusal="no"), Choice("two", index=1)], {"total_tokens": 3}, 0.25, "m")
+    cache.put("k", given)
+    first = cache.get("k")
+    assert first == given and first is not None
+    first.usage["total_tokens"] = 4
+    first.choices[0].tool_calls.append({"id": "1"})
+    first.choices[1].provider_fields["citations"] = []
+    given.usage.clear()
+    second = cache.get("k")
+    assert second is not None and second.usage == {"total_tokens": 3}
+    assert second.choices[0].tool_calls == [] and second.choices[1].provider_fields == {}
+
+
+def test_a_usage_with_parts_of_its_own_is_copied_too() -> None:
+    cache = LMRequestLRUCache()
+    cache.put("k", Reply([Choice("one")], {"details": {"audio": 1}}))
+    first = cache.get("k")
+    assert first is not None
+    first.usage["details"]["audio"] = 2
+    second = cache.get("k")
+    assert second is not None and second.usage == {"details": {"audio": 1}}
+
+
 def test_the_least_recently_used_leaves_first() -> None:
     cache = LMRequestLRUCache(maxsize=2)
     cache.put("a", reply("a"))
@@ -99,6 +125,21 @@ def test_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert wrong == [] and len(cache) <= 8
+
+
+class SafeText(str):
+    """As frameworks have for text that needs no escaping."""
+
+
+def test_what_is_the_same_has_the_same_key_in_whatever_form() -> None:
+    plain = cache_key("m", [{"role": "user", "content": "hi"}], {"stop": ["a", "b"], "top_p": 0.5}, None)
+    asked = [MappingProxyType({"content": SafeText("hi"), "role": "user"})]
+    assert cache_key("m", asked, {"top_p": 0.5, "stop": ("a", "b")}, None) == plain
+    one, other = (cache_key("m", [], {"tags": tags}, None) for tags in ({"x", "y", "z"}, {"z", "y", "x"}))
+    assert one == other
+    # What msgspec does not take is written by `json`: half of a surrogate pair, a number of more than 64 bits.
+    large = [cache_key("m", [], {"seed": number}, None) for number in (2**70, 2**70 + 1, 2**70)]
+    assert large[0] == large[2] != large[1]
 
 
 def test_the_key_tells_apart_what_may_change_the_reply() -> None:

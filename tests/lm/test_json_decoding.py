@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -57,6 +58,26 @@ class Model:
 )
 def test_what_is_sent_is_read_again(value: Any, read: Any) -> None:
     assert json.loads(as_json(value)) == read
+
+
+class SafeText(str):
+    """As frameworks have for text that needs no escaping; here its `str()` is another text."""
+
+    def __str__(self) -> str:
+        return "escaped"
+
+
+class Half(float):
+    """As NumPy's floats are."""
+
+
+class Three(int):
+    """A number of a class of its own."""
+
+
+def test_a_text_or_number_of_a_class_of_its_own_is_a_plain_one() -> None:
+    asked = {"text": SafeText("<b>"), "list": [Half(0.5), Three(3)], "map": MappingProxyType({"a": SafeText("b")})}
+    assert json.loads(as_json(asked)) == {"text": "<b>", "list": [0.5, 3], "map": {"a": "b"}}
 
 
 @pytest.mark.parametrize("value", [object(), Model, {"a": {1, object()}}])
