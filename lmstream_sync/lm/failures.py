@@ -111,7 +111,9 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 # litellm's words for a response that has no answer in it.
-_NO_REPLY = re.compile(r"Empty or invalid response|provider returned '\w+' that is not|Error in response object")
+_NO_REPLY = re.compile(
+    r"Empty or invalid response|provider returned '\w+' that is not|response with no 'choices'|Error in response object"
+)
 _STATUS_IN_TEXT = re.compile(r"\b(?:error code|status(?: code)?)\D{0,3}([45]\d\d)\b", re.IGNORECASE)
 
 

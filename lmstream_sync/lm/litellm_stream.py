@@ -128,6 +128,10 @@ class StreamReader:
         wire.attach(inner)
         if inner is not None and not isinstance(inner, (str, bytes)):
             wrapper.completion_stream = Watched(inner if hasattr(inner, "__aiter__") else Pumped(inner), wire)
+        if hasattr(wrapper, "_should_fail_on_clean_eof"):
+            # Newer versions take a stream without a finish reason for one that broke off, also where
+            # `[DONE]` came; `judge` looks at what the provider sent.
+            wrapper._should_fail_on_clean_eof = bool
         finalize: Callable[..., Coroutine[Any, Any, Any]] | None = getattr(wrapper, "_finalize_completed_stream", None)
         if finalize is None:
             return
