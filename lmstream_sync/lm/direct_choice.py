@@ -189,7 +189,8 @@ def _litellm_is_untouched() -> bool:
         return False
     if any(there.get(name) for name in SETTINGS) or there.get("ssl_verify") is False:
         return False
-    cache = there.get("cache")
-    if cache is not None and getattr(getattr(cache, "mode", None), "value", "") != "default_off":
+    mode = getattr(there.get("cache"), "mode", None)
+    # A cache that is asked only where a request says so is none of this request's affair: ours is one.
+    if there.get("cache") is not None and getattr(mode, "value", mode) != "default_off":
         return False
     return nobody_listens(litellm, {})

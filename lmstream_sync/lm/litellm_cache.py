@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import sys
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,11 @@ __all__ = ["NOTHING_SENT", "cache_options", "from_litellms_cache", "import_for_c
 #: The usage of a reply that came from the cache.
 NOTHING_SENT: dict[str, Any] = {**dict.fromkeys(COUNTS, 0), "cost": 0.0}
 
-_ON_A_HIT = "litellm.llms.anthropic.pass_through.messages.response_cache"
+#: What litellm imports at a hit, by its place in newer versions, and in 1.106.
+_ON_A_HIT = (
+    "litellm.llms.anthropic.messages.native.response_cache",
+    "litellm.llms.anthropic.pass_through.messages.response_cache",
+)
 
 
 def cache_options(litellm: ModuleType, request: LMRequest) -> dict[str, Any]:
@@ -41,16 +46,26 @@ def cache_options(litellm: ModuleType, request: LMRequest) -> dict[str, Any]:
 def import_for_cache() -> None:
     """Import, in a worker, what litellm imports at its first cache hit.
 
-    litellm 1.106 imports its proxy there, for one class that it compares with, and so
-    fails where the proxy's packages are not installed. Then a class of that name, which
-    nothing is an instance of, stands in its place.
+    That is its proxy, for one class that it compares with, and so fails where the proxy's
+    packages are not installed. Then a class of that name, which nothing is an instance of,
+    stands in its place.
     """
+    name = next(filter(_is_there, _ON_A_HIT), None)
+    if name is None:
+        return
     try:
-        importlib.import_module(_ON_A_HIT)
+        importlib.import_module(name)
     except ImportError:
-        stand_in = ModuleType(_ON_A_HIT)
+        stand_in = ModuleType(name)
         vars(stand_in)["CachedAnthropicMessagesStreamIterator"] = type("CachedAnthropicMessagesStreamIterator", (), {})
-        sys.modules.setdefault(_ON_A_HIT, stand_in)
+        sys.modules.setdefault(name, stand_in)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:  # nor is the package that it would be in
+        return False
 
 
 async def let_it_write() -> None:

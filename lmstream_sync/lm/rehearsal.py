@@ -54,6 +54,7 @@ _OF_PROVIDERS = (
     "litellm.llms.vertex_ai.context_caching.vertex_ai_context_caching",
     "litellm.llms.mistral.chat.transformation",
     "litellm.llms.hosted_vllm.chat.transformation",
+    "tokenizers",
 )
 
 

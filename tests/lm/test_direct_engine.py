@@ -447,7 +447,7 @@ FIRST_USE = """
 import sys, threading, importlib.abc
 import lmstream_sync as lms
 from lmstream_sync.lm import LM
-heavy = ("litellm", "aiohttp", "msgspec", "pydantic")
+heavy = ("litellm", "aiohttp", "pydantic")
 program = lms.Predict("q -> answer")
 made = lms.LM("openai/gpt-4o-mini", api_base=sys.argv[1], api_key="k", cache=False)
 assert made.engine == "direct"
@@ -470,7 +470,7 @@ def test_only_the_first_request_imports_and_nothing_on_the_loop() -> None:
             [sys.executable, "-c", FIRST_USE, server.url], capture_output=True, text=True, timeout=50, check=False
         )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["[]", "['aiohttp', 'msgspec'] []", "True True []"]
+    assert done.stdout.splitlines() == ["[]", "['aiohttp'] []", "True True []"]
 
 
 RAW_USE = """

@@ -191,6 +191,8 @@ def test_litellms_cache_serves_and_streams_where_asked(litellm_as_it_was: None) 
         assert len(server.requests) == 3
         lm.copy(cache=False).request(ASKED, {}, RecordingTap())
         assert len(server.requests) == 4
+        # The cache that was set for this model is asked by no other, and makes none of them litellm's.
+        assert server.lm(engine="auto", cache=True).engine == "direct"
 
 
 def test_the_first_use_imports_nothing_on_the_loop_and_nothing_from_the_network() -> None:
