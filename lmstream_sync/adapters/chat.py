@@ -91,7 +91,7 @@ class ChatReader:
         #: The open field, or `None` before the first marker and after the last.
         self._open: FieldText | None = None
         #: Pieces that may be all of a marker's beginning: text of the open field if they are not.
-        self._held: list[str] = []
+        self._held: list[str] | None = None
         self._fields: dict[str, str] = {}
 
     def feed(self, text: str) -> list[FieldEvent]:
@@ -102,6 +102,8 @@ class ChatReader:
                 given = field.add(text)  # what most pieces are
                 return [FieldDelta(self._name, given, False)] if given else []
         elif scanner.goes_on(text):
+            if self._held is None:
+                self._held = []
             self._held.append(text)
             return []
         deltas: list[FieldEvent] = []
@@ -140,21 +142,17 @@ class ChatReader:
 
     def _add(self, text: str, partial: str = "") -> str:
         """What the field that is open gives of its text, and of the pieces before that are no marker after all."""
-        held = self._held
+        held, self._held = self._held, None
         field = self._open
         if field is None:
-            held.clear()
             return ""
-        given = ""
-        if held:
-            given = "".join([field.add(piece) for piece in held])
-            held.clear()
+        given = "".join([field.add(piece) for piece in held]) if held else ""
         return given + field.add(text, partial)
 
     def _close(self, rest: str | None, deltas: list[FieldEvent]) -> None:
         """The open field ends, after the rest of its text where some is in this piece."""
         given = self._add(rest) if rest is not None else ""
-        self._held.clear()
+        self._held = None
         field, self._open = self._open, None
         if field is not None:
             deltas.append(FieldDelta(self._name, given + field.close(), True))

@@ -9,7 +9,6 @@ Files that DSPy wrote as JSON load too.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -156,6 +155,8 @@ def _json_path(path: str | os.PathLike[str]) -> Path:
 
 
 def _versions() -> dict[str, str]:
+    import importlib.metadata  # takes longer than all else here, which every program imports
+
     versions = {"python": platform.python_version()}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         versions["lmstream_sync"] = importlib.metadata.version("lmstream-sync")

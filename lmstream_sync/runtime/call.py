@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from typing import Any, NoReturn
 
 from lmstream_sync.errors import Stopped, StreamCancelled, StreamError
@@ -40,6 +42,15 @@ current_call: ContextVar[Call | None] = ContextVar("lmstream_sync_call", default
 
 #: Seconds after which a task that swallowed its cancellation is cancelled again.
 CANCEL_AGAIN = 5.0
+
+
+def _task_in(
+    context: Context, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]
+) -> asyncio.Task[None]:
+    """A task in the context that is the current one: no copy of it, where Python can do without."""
+    if sys.version_info >= (3, 11):
+        return loop.create_task(work, context=context)
+    return loop.create_task(work)
 
 
 class Own:
@@ -132,7 +143,7 @@ class Call:
         context = copy_context()
         context.run(current_call.set, self)
         try:
-            self.thread.begin(self._start, context)
+            self.thread.begin(partial(self._start, context), context)
         except RuntimeError:
             register.leave(self)
             raise
@@ -175,7 +186,7 @@ class Call:
 
     # On the loop.
 
-    def _start(self) -> None:
+    def _start(self, context: Context) -> None:
         if self.parent is not None:
             self.parent._adopt(self)
             if self.parent.stopping or (self.parent._finished and not self.parent._ok):
@@ -186,8 +197,8 @@ class Call:
             return
         loop = asyncio.get_running_loop()
         self.clocks.start(loop, time.monotonic() - self.began)
-        self._task = loop.create_task(self._run())
-        self._task.add_done_callback(self._task_done)
+        self._task = _task_in(context, loop, self._run())
+        self._task.add_done_callback(self._task_done, context=context)
 
     async def _run(self) -> None:
         make, self._make = self._make, None

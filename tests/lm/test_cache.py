@@ -56,7 +56,9 @@ def test_all_of_a_reply_is_kept_whatever_kind_it_is() -> None:
 
 def test_a_plain_reply_is_kept_as_it_is_and_nobody_can_change_it() -> None:
     cache = LMRequestLRUCache()
-    given = Reply([Choice("one", "because", "stop", refusal="no"), Choice("two", index=1)], {"total_tokens": 3}, 0.25, "m")
+    given = Reply(
+        [Choice("one", "because", "stop", refusal="no"), Choice("two", index=1)], {"total_tokens": 3}, 0.25, "m"
+    )
     cache.put("k", given)
     first = cache.get("k")
     assert first == given and first is not None
