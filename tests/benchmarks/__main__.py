@@ -2,14 +2,20 @@
 
     python -m tests.benchmarks [--rounds 3] [--only read,crowd] [--quick] [--long]
 
-It makes an environment of its own, `tests/benchmarks/.env`, with the peers at the versions of
-`requirements.txt`. A whole run takes about a quarter of an hour and writes `results/table.md`, `results.json`
-and `picture.svg` there; a quick or partial one is printed only.
+It makes an environment of its own, `tests/benchmarks/.env`, and installs the peers there, at the
+versions of `requirements.txt`, from PyPI. A whole run takes about a quarter of an hour, in which the
+machine should do nothing else, and writes `table.md`, `results.json` and `picture.svg` in
+`tests/benchmarks/results` anew; a quick or partial one is printed only.
+
+The figures: `read` (µs a chunk, first text), `start` (import, cold start), `crowd` (100, 300 and 1,000
+streams at once), `leave` (`break`, seen at the server), `last` (memory and descriptors after many
+streams), `cache` (a call that the cache answers).
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import time
 
@@ -22,11 +28,17 @@ from tests.benchmarks.report import report
 def main() -> None:
     """Measure and report."""
     assert __doc__ is not None
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each contender is measured (default: 3)")
     parser.add_argument("--only", default="", help=f"figures, with commas: {','.join(FIGURES)}")
     parser.add_argument("--quick", action="store_true", help="one round, fewer contenders: under three minutes")
-    parser.add_argument("--long", action="store_true", help="memory after 10,000 streams too")
+    parser.add_argument(
+        "--long", action="store_true", help="memory after 10,000 streams of all contenders: ten minutes more"
+    )
     options = parser.parse_args()
     only = set(filter(None, options.only.split(",")))
     if unknown := only - set(FIGURES):
@@ -40,6 +52,7 @@ def main() -> None:
     facts = {
         "machine": before | {"load_after": environment.machine()["load"]},
         "versions": environment.versions(),
+        "date": datetime.date.today().isoformat(),
         "rounds": 1 if options.quick else options.rounds,
         "more_rounds": 1 if options.quick else options.rounds + MORE,
         "minutes": round((time.monotonic() - began) / 60, 1),

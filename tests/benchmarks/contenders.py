@@ -280,11 +280,13 @@ CONTENDERS = {
     "dspy_listener": Contender("DSPy, listener", dspy_listener, text_of_response, "dspy"),
     "dspy_limited": Contender("DSPy, its default limit", dspy_as_it_comes, text_of_response, "dspy"),
     "ours": Contender("**lmstream_sync**, listener", ours, text_of_response, "lmstream_sync"),
-    "ours_async": Contender("**…** async wrapper", ours_async, text_of_response, "lmstream_sync", True),
-    "ours_raw": Contender("**…** raw chunks", ours_raw, text_of_chunk, "lmstream_sync"),
-    "ours_litellm": Contender("**…** litellm engine", ours_litellm, text_of_response, "lmstream_sync"),
+    "ours_async": Contender("**lmstream_sync**, async wrapper", ours_async, text_of_response, "lmstream_sync", True),
+    "ours_raw": Contender("**lmstream_sync**, raw chunks", ours_raw, text_of_chunk, "lmstream_sync"),
+    "ours_litellm": Contender("**lmstream_sync**, litellm engine", ours_litellm, text_of_response, "lmstream_sync"),
     "ours_litellm_async": Contender(
-        "**…** litellm engine, async wrapper", ours_litellm_async, text_of_response, "lmstream_sync", True
+        "**lmstream_sync**, litellm engine, async wrapper", ours_litellm_async, text_of_response, "lmstream_sync", True
     ),
-    "ours_litellm_raw": Contender("**…** litellm engine, raw chunks", ours_litellm_raw, text_of_chunk, "lmstream_sync"),
+    "ours_litellm_raw": Contender(
+        "**lmstream_sync**, litellm engine, raw chunks", ours_litellm_raw, text_of_chunk, "lmstream_sync"
+    ),
 }

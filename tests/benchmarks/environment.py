@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,10 +102,20 @@ def machine() -> dict[str, Any]:
     python = subprocess.run([PYTHON, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
     return {
         "cpus": os.cpu_count(),
+        "cpu": _processor(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": python,
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
     }
+
+
+def _processor() -> str:
+    """What the processor calls itself."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
 
 
 @contextmanager

@@ -50,10 +50,11 @@ def plans(rounds: int, quick: bool, long: bool) -> list[Plan]:
     ours_at_once = ["aiohttp", "ours", "ours_async"]
     sparing = ["openai", "dspy_listener"] if quick else PEERS
     cold = ["aiohttp", "httpx", "openai", "langchain", "pydantic_ai", "litellm", "dspy_listener", *OURS[:4]]
-    last = ["aiohttp", "ours", "ours_async"] if quick else ["aiohttp", "openai", "dspy_listener", *OURS[:4]]
+    rest = [] if quick else ["openai", "dspy_listener", "ours_raw", "ours_litellm"]
     left = ["aiohttp", "openai", *OURS[:4]] if quick else [each for each in everybody if each != "dspy"]
     imported = ["", *dict.fromkeys(each.imports for each in CONTENDERS.values())]
-    marks = [200, 600] if quick else [500, 2000, *([10_000] if long else [])]
+    marks = [200, 600] if quick else [500, 2000]
+    long_marks = marks if quick else [*marks, 10_000]
     return [
         Plan("read", "read", everybody, one, read),
         Plan("read", "read", ours_at_once, more - one, read),
@@ -66,16 +67,17 @@ def plans(rounds: int, quick: bool, long: bool) -> list[Plan]:
         Plan("crowd", "crowd_300", [*sparing, "ours_litellm"], 1, at_once | {"streams": 300}),
         Plan("crowd", "crowd_300", ["dspy_limited"], 0 if quick else 1, at_once | {"streams": 300, "limit": 15}),
         Plan("leave", "leave", left, 1, {"repeats": 3 if quick else 10}),
-        Plan("last", "last", last, 1, {"chunks": 20, "marks": marks}, limit=600),
+        Plan("last", "last", ours_at_once, 1, {"chunks": 20, "marks": long_marks}, limit=600),
+        Plan("last", "last", rest, 1, {"chunks": 20, "marks": long_marks if long else marks}, limit=600),
         Plan("cache", "cache", ["dspy_listener", "ours"], more, {"calls": 200 if quick else 1000}),
     ]
 
 
 class Results:
-    """What was measured: key → contender → name of a value → all its values."""
+    """What was measured: key → contender → what each round gave, as name of a value → its values."""
 
     def __init__(self) -> None:
-        self.values: dict[str, dict[str, dict[str, list[Any]]]] = {}
+        self.rounds: dict[str, dict[str, list[dict[str, list[Any]]]]] = {}
         #: key → contender → why it has no values.
         self.failures: dict[str, dict[str, str]] = {}
 
@@ -84,26 +86,66 @@ class Results:
         if "failed" in found:
             self.failures.setdefault(key, {})[contender] = f"{found['failed']}: {found['message']}"
             return
-        values = self.values.setdefault(key, {}).setdefault(contender, {})
-        for name, value in found.items():
-            values.setdefault(name, []).extend(value if isinstance(value, list) else [value])
+        values = {name: value if isinstance(value, list) else [value] for name, value in found.items()}
+        self.rounds.setdefault(key, {}).setdefault(contender, []).append(values)
 
-    def of(self, key: str, contender: str, name: str) -> list[Any]:
-        """All the values of a name that are known."""
-        found = self.values.get(key, {}).get(contender, {}).get(name, [])
-        return [value for value in found if value is not None]
+    def contenders(self, key: str) -> list[str]:
+        """Who was measured, in order."""
+        return list(self.rounds.get(key, {}))
+
+    def number(self, key: str, contender: str) -> int:
+        """How many rounds there were."""
+        return len(self.rounds.get(key, {}).get(contender, ()))
+
+    def names(self, key: str, contender: str) -> list[str]:
+        """The values that a contender has."""
+        found = self.rounds.get(key, {}).get(contender, ())
+        return list(dict.fromkeys(name for values in found for name in values))
+
+    def of(self, key: str, contender: str, name: str, *, unknown: bool = False) -> list[Any]:
+        """All the values of a name, those that are not known only where asked for."""
+        found = self.rounds.get(key, {}).get(contender, ())
+        values = [value for each in found for value in each.get(name, ())]
+        return values if unknown else [value for value in values if value is not None]
 
     def median(self, key: str, contender: str, name: str) -> float | None:
         """The median of the known values, or `None` where there are none."""
         found = self.of(key, contender, name)
         return statistics.median(found) if found else None
 
+    def ratio(self, key: str, ours: str, theirs: str, name: str) -> float | None:
+        """How many times theirs ours is: the median of what each round says.
+
+        A machine that others use changes its speed from minute to minute, and both were measured
+        in the same minute of a round: so a ratio of a round says more than one of two medians.
+        """
+        found = self._by_round(key, ours, theirs, name)
+        return statistics.median(mine / other for mine, other in found) if found else None
+
+    def more(self, key: str, ours: str, theirs: str, name: str) -> float | None:
+        """How much more ours is: as `ratio`."""
+        found = self._by_round(key, ours, theirs, name)
+        return statistics.median(mine - other for mine, other in found) if found else None
+
+    def _by_round(self, key: str, ours: str, theirs: str, name: str) -> list[tuple[float, float]]:
+        both = (self.rounds.get(key, {}).get(each, ()) for each in (ours, theirs))
+        pairs: list[tuple[float, float]] = []
+        for one in zip(*both, strict=False):
+            known = [[value for value in values.get(name, ()) if value is not None] for values in one]
+            if all(known):
+                mine, other = map(statistics.median, known)
+                pairs.append((mine, other))
+        return pairs
+
     def plain(self) -> dict[str, Any]:
         """For `results.json`: medians, the least and the most, and failures."""
         figures: dict[str, Any] = {}
-        for key, contenders in self.values.items():
-            for contender, names in contenders.items():
-                figures.setdefault(key, {})[contender] = {name: _summary(found) for name, found in names.items()}
+        for key, contenders in self.rounds.items():
+            for contender, rounds in contenders.items():
+                names = self.names(key, contender)
+                figures.setdefault(key, {})[contender] = {"rounds": len(rounds)} | {
+                    name: _summary(self.of(key, contender, name, unknown=True)) for name in names
+                }
         for key, failed in self.failures.items():
             for contender, why in failed.items():
                 figures.setdefault(key, {}).setdefault(contender, {})["failed"] = why

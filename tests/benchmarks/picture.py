@@ -91,7 +91,7 @@ def _group(title: str, bars: Sequence[Bar], top: int) -> str:
         ours = bar.contender.startswith("ours")
         kind = "bar ours" if ours else "bar"
         bold = ' class="text-ours"' if ours else ""
-        label = CONTENDERS[bar.contender].label.replace("**…**", "lmstream_sync,").replace("**", "")
+        label = CONTENDERS[bar.contender].label.replace("**", "")
         lines += [
             f'<text{bold} x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(label)}</text>',
             f'<rect class="{kind}" x="{LEFT}" y="{y + 4}" width="{long:.1f}" height="13" rx="2"/>',
