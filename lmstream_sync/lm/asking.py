@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from lmstream_sync.errors import LMStreamError
 from lmstream_sync.lm.assembly import Assembly, carries_token
@@ -51,8 +51,26 @@ class Asked:
         return {"prompt": self.prompt, "messages": self.request.messages, **public(self.request.options)}
 
 
-async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
+class _Asking(Protocol):
+    """An LM, as far as its requests know it."""
+
+    def _engine_of(self, request: LMRequest) -> Engine:
+        """What serves a request."""
+        ...
+
+    def _ended(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
+        """The provider answered, or this went wrong."""
+        ...
+
+
+# One coroutine from the LM to the attempts, as every open stream holds each.
+async def ask_engine(lm: _Asking, asked: Asked, tap: Tap | None) -> Reply:
     """Ask until an attempt succeeds or there is no point; `tap` gets the pieces of the last one.
+
+    Args:
+        lm: says which engine serves the request, and is told how it ended unless it was cancelled.
+        asked: what is asked.
+        tap: sees the reply while it comes.
 
     Raises:
         LMError, StreamTimeout: without frames or causes of other libraries.
@@ -60,9 +78,10 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
     """
     request = asked.request
     request.raw = bool(tap is not None and getattr(tap, "wants_raw", False))
-    await engine.prepare(raw=request.raw)
     failure: LMStreamError
     try:
+        engine = lm._engine_of(request)
+        await engine.prepare(raw=request.raw)
         async with request_clock(asked.timeout) as clock:
             request.connect = clock.timeout.connect
             attempt = _Attempt(engine, request, tap, clock)
@@ -74,9 +93,15 @@ async def ask_engine(engine: Engine, asked: Asked, tap: Tap | None) -> Reply:
             if failed is not None:
                 reply = await retrying(attempt.run, failed, asked.retries, attempt.may_run_again, clock.remaining)
             _warn_if_short(reply)
-            return reply
     except LMStreamError as error:
         failure = error
+    except Exception as error:
+        lm._ended(asked, None, f"{type(error).__name__}: {error}")
+        raise
+    else:
+        lm._ended(asked, reply, None)
+        return reply
+    lm._ended(asked, None, f"{type(failure).__name__}: {failure}")
     try:
         raise without_context(failure)
     finally:

@@ -342,29 +342,25 @@ class LM:
         if reply is not None:
             return reply
         return crossing.run(
-            lambda: self._ask(asked, tap),
+            lambda: ask_engine(self, asked, tap),
             instead="await lm.acall(...)",
             timeout=asked.timeout,
             name=f"a request to {self.model}",
         )
 
     def _ask_anywhere(self, asked: Asked, tap: Tap | None) -> Awaitable[Reply]:
-        """`_ask`, awaited on any loop: on ours there is nothing to cross."""
+        """Ask the provider, awaited on any loop: on ours there is nothing to cross."""
         if on_loop_thread():
-            return self._ask(asked, tap)
-        return crossing.arun(lambda: self._ask(asked, tap), timeout=asked.timeout, name=f"a request to {self.model}")
+            return ask_engine(self, asked, tap)
+        return crossing.arun(
+            lambda: ask_engine(self, asked, tap), timeout=asked.timeout, name=f"a request to {self.model}"
+        )
 
-    async def _ask(self, asked: Asked, tap: Tap | None) -> Reply:
-        """On the loop, in a call: ask the engine and keep the reply."""
-        try:
-            reply = await ask_engine(self._engine_of(asked.request), asked, tap)
-        except Exception as error:
-            self._remember(asked, None, f"{type(error).__name__}: {error}")
-            raise
-        if asked.key is not None:
+    def _ended(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
+        """On the loop: the provider answered, or failed to."""
+        if reply is not None and asked.key is not None:
             cache_in_force().put(asked.key, reply)
-        self._remember(asked, reply, None)
-        return reply
+        self._remember(asked, reply, error)
 
     def _remember(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
         self.history.append(

@@ -145,11 +145,15 @@ class Run:
     # One object for all that a run knows, as every open stream holds one.
     __slots__ = (
         "_answered",
-        "_asked",
+        "_config",
+        "_demos",
         "_how",
+        "_inputs",
         "_observer",
         "_refused",
+        "_signature",
         "_tap",
+        "_tools",
         "_ways",
         "_written",
         "adapter",
@@ -159,8 +163,7 @@ class Run:
 
     def __init__(self, predictor: Predictor, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.predictor = predictor
-        self._asked = asked(predictor, args, kwargs)
-        self.lm = self._asked.lm
+        self._signature, self.lm, self._demos, self._config, self._inputs, self._tools = asked(predictor, args, kwargs)
         self.adapter = adapter_in_force()
         #: The ways to ask that are left, that of the request under way before them.
         self._ways: Sequence[Manner] = ()
@@ -193,7 +196,7 @@ class Run:
         """
         observer = current_observer.get()
         if observer is not None:
-            self._observer = observer.begin(self.predictor, self._asked.signature)
+            self._observer = observer.begin(self.predictor, self._signature)
         written = self._written or self._begin(self.adapter)
         self._written = written if ahead else None
         return self._heard(written)
@@ -216,11 +219,11 @@ class Run:
             value, text = self._how.values(read or self._how.whole(choice), choice)
             values.append(value)
             texts.append(text)
-        made = Prediction.from_completions(values, signature=self._asked.signature, raw=texts)
+        made = Prediction.from_completions(values, signature=self._signature, raw=texts)
         made._set_cost(reply.price)
         trace = settings.trace
         if isinstance(trace, list):
-            trace.append((self.predictor, self._asked.inputs, made))
+            trace.append((self.predictor, self._inputs, made))
         return made
 
     def further(self, error: LMStreamError) -> Steps:
@@ -274,10 +277,8 @@ class Run:
     def _begin(self, adapter: Adapter) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Ask by an adapter, in the first of its ways."""
         self.adapter = adapter
-        functions = self._asked.tools is not None and adapter.use_native_function_calling
-        self._ways = manners(
-            adapter, self._asked.signature, functions=functions, given=self._given, endpoint=self._endpoint
-        )
+        functions = self._tools is not None and adapter.use_native_function_calling
+        self._ways = manners(adapter, self._signature, functions=functions, given=self._given, endpoint=self._endpoint)
         self._refused = _NOTHING
         return self._request()
 
@@ -295,12 +296,12 @@ class Run:
 
     def _request(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Messages and options in the way that is the first of those left."""
-        adapter, asked, manner = self.adapter, self._asked, self._ways[0]
-        tools = asked.tools if manner.calls_functions else None
-        inputs = dict(asked.inputs)  # an adapter of the user's may change it
-        options = {**manner.options, **asked.config}
-        natives = native_fields(adapter, asked.signature, calls_functions=tools is not None)
-        prompt = asked.signature
+        adapter, signature, manner = self.adapter, self._signature, self._ways[0]
+        tools = self._tools if manner.calls_functions else None
+        inputs = dict(self._inputs)  # an adapter of the user's may change it
+        options = {**manner.options, **self._config}
+        natives = native_fields(adapter, signature, calls_functions=tools is not None)
+        prompt = signature
         if natives:
             prompt = without(prompt, left_out(natives, self._model(), self._given()))
         if tools is not None:
@@ -308,8 +309,8 @@ class Run:
             options.setdefault("tools", [tool.format_as_litellm_function_call() for tool in inputs.pop(tools)])
             if adapter.parallel_tool_calls is not None:
                 options.setdefault("parallel_tool_calls", adapter.parallel_tool_calls)
-        self._how = Reading(adapter, asked.signature, prompt, natives, tools is not None)
-        messages = adapter.format(prompt, asked.demos, inputs)
+        self._how = Reading(adapter, signature, prompt, natives, tools is not None)
+        messages = adapter.format(prompt, self._demos, inputs)
         if not takes_documents(self._model()):
             messages = documents_as_text(messages)
         return messages, options
@@ -322,7 +323,7 @@ class Run:
 
     def _given(self) -> dict[str, Any]:
         """The user's own options of the request."""
-        return {**getattr(self.lm, "kwargs", {}), **self._asked.config}
+        return {**getattr(self.lm, "kwargs", {}), **self._config}
 
     def _endpoint(self) -> tuple[str, str]:
         """Model and address."""

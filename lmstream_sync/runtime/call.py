@@ -44,9 +44,7 @@ current_call: ContextVar[Call | None] = ContextVar("lmstream_sync_call", default
 CANCEL_AGAIN = 5.0
 
 
-def _task_in(
-    context: Context, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]
-) -> asyncio.Task[None]:
+def _task_in(context: Context, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """A task in the context that is the current one: no copy of it, where Python can do without."""
     if sys.version_info >= (3, 11):
         return loop.create_task(work, context=context)
