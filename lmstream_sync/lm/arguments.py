@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from lmstream_sync.errors import ConfigurationError
@@ -60,9 +61,16 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"LM({name}={value!r}): this is chat completions only; leave {name}= out")
         if name in _NOT_YET:
             raise ConfigurationError(f"LM({name}=...): this option does not exist yet")
-        meant = difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.85)
-        if meant:
-            raise ConfigurationError(f"LM({name}=...): did you mean {meant[0]}=?")
+        if meant := _meant(name):
+            raise ConfigurationError(f"LM({name}=...): did you mean {meant}=?")
+
+
+@lru_cache(maxsize=1_000)
+def _meant(name: str) -> str | None:
+    """The option of ours that a name which is none looks like."""
+    if name in _OWN_OPTIONS:
+        return None
+    return next(iter(difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.8)), None)
 
 
 def check_api_base(api_base: str | None) -> None:

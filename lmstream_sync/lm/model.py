@@ -290,6 +290,7 @@ class LM:
             for name in _NOT_PER_REQUEST:
                 if name in options:
                     raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
+            check_options(options)
             merged.update(hide(dict(options)))
             merged = {name: value for name, value in merged.items() if value is not None}
         timeout = merged.pop("timeout", None)

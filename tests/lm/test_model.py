@@ -236,6 +236,25 @@ def test_warming_up_may_be_done_by_many_at_once() -> None:
     asyncio.run(many())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [({"temprature": 1}, "temperature"), ({"num_retry": 0}, "num_retries"), ({"max_retries": 1}, "num_retries")],
+)
+def test_a_misspelt_option_of_one_request_is_refused_too(wrong: dict[str, Any], right: str) -> None:
+    with ScriptedServer("fine") as server:
+        lm = server.lm()
+        for ask in (
+            lambda: lm("q", **wrong),
+            lambda: lms.Predict("q -> a")(q="?", lm=lm, config=wrong),
+            lambda: lms.Predict("q -> a", **wrong)(q="?", lm=lm),
+            lambda: lms.stream(lm, "q", **wrong).result(),
+        ):
+            with pytest.raises(ConfigurationError, match=f"did you mean {right}="):
+                ask()
+        assert server.requests == []
+        assert lm("q", top_p=0.5, seed=1) == ["fine"]
+
+
 def test_a_misspelt_option_is_refused_and_others_pass() -> None:
     with pytest.raises(ConfigurationError, match=r"num_retries="):
         LM("openai/x", num_retrys=1)

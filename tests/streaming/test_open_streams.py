@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import sys
 import threading
 from collections import Counter
 from types import CoroutineType
 from typing import Any
 
+import pytest
+
 import lmstream_sync as lms
+from lmstream_sync.runtime.channel import Channel
 from lmstream_sync.runtime.crossing import run
 from lmstream_sync.streaming.status import StatusSender
 from lmstream_sync.testing import Gate, Reply
@@ -23,7 +27,7 @@ STREAMS = 20
 MOST_CALLS = 56
 
 #: Objects of our classes, and coroutines of ours, that one open stream of a `Predict` may consist of.
-MOST = 52
+MOST = 50
 
 
 def tracked() -> Counter[str]:
@@ -105,3 +109,26 @@ def test_a_piece_takes_few_calls(serve: Any) -> None:
     asyncio.run(main())
     each = {name: round(count / (pieces - begin), 1) for name, count in calls.most_common()}
     assert sum(calls.values()) <= MOST_CALLS * (pieces - begin), each
+
+
+def test_what_one_read_brings_crosses_as_one_item(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    deltas = ["[[ ## answer ## ]]\n", *(f"w{number} " for number in range(100)), "\n\n[[ ## completed ## ]]"]
+    chunks = [f'{{"choices":[{{"index":0,"delta":{{"content":{json.dumps(each)}}}}}]}}' for each in deltas]
+    end = '{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+    # In one HTTP chunk, which one read takes.
+    serve([Reply(raw=["".join(f"data: {each}\n\n" for each in (*chunks, end, "[DONE]")).encode()])])
+    crossed: list[int] = []
+    offer = Channel.offer
+
+    def counted(self: Channel, events: Any) -> bool:
+        crossed.append(len(events))
+        return offer(self, events)
+
+    monkeypatch.setattr(Channel, "offer", counted)
+    program = lms.streamify(
+        lms.Predict("q -> answer"), stream_listeners=[lms.StreamListener("answer")], queue_size=1_000
+    )
+    events = [event for event in program(q="?") if isinstance(event, lms.StreamResponse)]
+    assert "".join(event.chunk for event in events) == "".join(deltas[1:-1]).rstrip()
+    # Every piece as an event of its own, and all of them at once.
+    assert len(events) >= 100 and max(crossed) == len(events)
