@@ -32,7 +32,7 @@ def _calls() -> DirectCalls:
     return found
 
 
-# aiohttp and msgspec come with it: on first use, never with our own import.
+# aiohttp comes with it: on first use, never with our own import.
 _ready = Once(lambda: _calls().get_ready())
 
 
