@@ -7,6 +7,7 @@ from typing import Any
 
 from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.lm.surrogates import joined
+from lmstream_sync.lm.tool_fragments import CallSorter
 
 __all__ = ["Assembly", "carries_token"]
 
@@ -33,7 +34,7 @@ class _Parts:
         self.reasoning: list[str] | None = None
         self.refusal: list[str] | None = None
         self.finish_reason: str | None = None
-        self.calls: dict[Any, dict[str, Any]] | None = None
+        self.calls: _Calls | None = None
         self.provider_fields: dict[str, Any] | None = None
 
     def add(self, delta: Delta) -> None:
@@ -52,13 +53,50 @@ class _Parts:
             self.finish_reason = delta.finish_reason
         if delta.tool_calls:
             if self.calls is None:
-                self.calls = {}
-            for fragment in delta.tool_calls:
-                _add_call(self.calls, fragment)
+                self.calls = _Calls()
+            self.calls.add(delta.tool_calls)
         if delta.provider_fields:
             if self.provider_fields is None:
                 self.provider_fields = {}
             _add_fields(self.provider_fields, delta.provider_fields)
+
+
+class _Calls:
+    """The tool calls of one choice; each text is kept in the pieces it came in, and joined once."""
+
+    __slots__ = ("_arguments", "_ids", "_names", "_sorter")
+
+    def __init__(self) -> None:
+        self._sorter = CallSorter()
+        self._ids: list[str | None] = []
+        self._names: list[str] = []
+        self._arguments: list[list[str]] = []
+
+    def add(self, fragments: Sequence[dict[str, Any]]) -> None:
+        """More fragments came."""
+        for place, identity, name, arguments in self._sorter.feed(fragments):
+            if place == len(self._ids):
+                self._ids.append(None)
+                self._names.append("")
+                self._arguments.append([])
+            if identity:
+                self._ids[place] = identity
+            if name:
+                self._names[place] += name
+            if arguments:
+                self._arguments[place].append(arguments)
+
+    @property
+    def characters(self) -> int:
+        """How long the arguments are so far."""
+        return sum(sum(map(len, pieces)) for pieces in self._arguments)
+
+    def whole(self) -> list[dict[str, Any]]:
+        """The calls as far as they came: what was cut inside a character is one again."""
+        return [
+            {"id": identity, "type": "function", "function": {"name": name, "arguments": joined("".join(pieces))}}
+            for identity, name, pieces in zip(self._ids, self._names, self._arguments, strict=True)
+        ]
 
 
 class Assembly:
@@ -100,7 +138,7 @@ class Assembly:
         return sum(
             sum(map(len, parts.content))
             + sum(map(len, parts.reasoning or ()))
-            + sum(len(call["function"]["arguments"]) for call in (parts.calls or {}).values())
+            + (parts.calls.characters if parts.calls is not None else 0)
             for parts in self._choices.values()
         )
 
@@ -111,22 +149,14 @@ class Assembly:
                 text="".join(parts.content),
                 reasoning="".join(parts.reasoning) if parts.reasoning else None,
                 finish_reason=parts.finish_reason,
-                tool_calls=_whole(parts.calls) if parts.calls else [],
+                tool_calls=parts.calls.whole() if parts.calls is not None else [],
                 refusal="".join(parts.refusal) if parts.refusal else None,
                 index=index,
-                provider_fields=parts.provider_fields or {},
+                provider_fields=_whole_fields(parts.provider_fields) if parts.provider_fields else {},
             )
             for index, parts in sorted(self._choices.items())
         ]
         return Reply(choices=choices or [Choice()], usage=dict(self.usage or {}), model=model)
-
-
-def _whole(calls: dict[Any, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Calls that have all their fragments: what was cut inside a character is one again."""
-    return [
-        {**call, "function": {**call["function"], "arguments": joined(call["function"]["arguments"])}}
-        for call in calls.values()
-    ]
 
 
 def _add_fields(fields: dict[str, Any], more: dict[str, Any]) -> None:
@@ -145,34 +175,28 @@ def _add_fields(fields: dict[str, Any], more: dict[str, Any]) -> None:
 def _add_blocks(blocks: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
     """Join Anthropic's pieces of thinking to blocks, as they must be sent back; a signature closes its block.
 
+    Until the reply is over, a block's text is the list of its pieces.
     Source: Anthropic, "Extended thinking", on streaming and on preserving thinking blocks.
     """
     for piece in more:
-        last = blocks[-1] if blocks else {}
-        if last.get("type") == piece.get("type") == "thinking" and not last.get("signature"):
-            last["thinking"] = (last.get("thinking") or "") + (piece.get("thinking") or "")
-            if piece.get("signature"):
-                last["signature"] = piece["signature"]
-        else:
+        if piece.get("type") != "thinking":
             blocks.append(dict(piece))
+            continue
+        last = blocks[-1] if blocks else {}
+        if last.get("type") != "thinking" or last.get("signature"):
+            blocks.append({**piece, "thinking": [piece.get("thinking") or ""]})
+            continue
+        last["thinking"].append(piece.get("thinking") or "")
+        if piece.get("signature"):
+            last["signature"] = piece["signature"]
 
 
-def _add_call(calls: dict[Any, dict[str, Any]], fragment: dict[str, Any]) -> None:
-    """Join a tool call's fragments by their `index` (OpenAI's chat completions, `delta.tool_calls`)."""
-    key = fragment.get("index")
-    if key is None:
-        key = fragment.get("id") or (next(reversed(calls)) if calls else 0)
-    call = calls.get(key)
-    if call is not None and fragment.get("id") and call["id"] not in (None, fragment["id"]):
-        # Another call under the same number: Ollama's (through litellm) are all number 0.
-        calls[key, call["id"]] = calls.pop(key)
-        call = None
-    if call is None:
-        call = calls[key] = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-    if fragment.get("id"):
-        call["id"] = fragment["id"]
-    function = fragment.get("function") or {}
-    if function.get("name"):
-        call["function"]["name"] += function["name"]
-    if function.get("arguments"):
-        call["function"]["arguments"] += function["arguments"]
+def _whole_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    blocks = fields.get("thinking_blocks")
+    if not isinstance(blocks, list):
+        return fields
+    whole = [
+        {**block, "thinking": "".join(block["thinking"])} if block.get("type") == "thinking" else block
+        for block in blocks
+    ]
+    return {**fields, "thinking_blocks": whole}

@@ -6,7 +6,7 @@ whole response where a stream was asked for, bare strings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from lmstream_sync.errors import LMProtocolError
 from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.lm.failures import provider_of
 from lmstream_sync.lm.surrogates import SurrogateJoiner, joined
+from lmstream_sync.lm.tool_fragments import arguments_text, has_function
 from lmstream_sync.lm.usage import plain_usage
 
 __all__ = [
@@ -152,7 +153,7 @@ class ChunkReader:
             reasoning=reasoning,
             index=index,
             finish_reason=str(finish) if finish else None,
-            tool_calls=tuple(_plain(call) for call in calls) if calls else (),
+            tool_calls=tuple(plain for call in calls if isinstance(plain := _plain(call), dict)) if calls else (),
             refusal=refusal if isinstance(refusal, str) else None,
             usage=usage,
             provider_fields=provider_fields(piece),
@@ -200,13 +201,26 @@ def whole_reply(response: Any, model: str) -> Reply | None:
                 text=joined(content),
                 reasoning=joined(reasoning) if reasoning is not None else None,
                 finish_reason=str(finish) if finish else None,
-                tool_calls=[_plain(call) for call in _get(message, "tool_calls") or ()],
+                tool_calls=_whole_calls(_get(message, "tool_calls") or ()),
                 refusal=refusal if isinstance(refusal, str) else None,
                 index=index if isinstance(index, int) else position,
                 provider_fields=provider_fields(message) or {},
             )
         )
     return Reply(choices=read, usage=counted_usage(_get(response, "usage")) or {}, model=model)
+
+
+def _whole_calls(calls: Iterable[Any]) -> list[dict[str, Any]]:
+    """The calls of a whole response, their arguments as text; what is none is left out."""
+    read: list[dict[str, Any]] = []
+    for call in map(_plain, calls):
+        if not isinstance(call, dict) or not has_function(call):
+            continue
+        function = call.get("function")
+        if function is not None:
+            call = {**call, "function": {**function, "arguments": joined(arguments_text(function.get("arguments")))}}
+        read.append(call)
+    return read
 
 
 def no_choices(model: str) -> LMProtocolError:

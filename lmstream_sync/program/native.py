@@ -16,6 +16,8 @@ from lmstream_sync.adapters.base import Adapter
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldObject
 from lmstream_sync.errors import AdapterParseError
 from lmstream_sync.lm.engine import Choice, Delta
+from lmstream_sync.lm.surrogates import SurrogateJoiner, joined
+from lmstream_sync.lm.tool_fragments import CallSorter
 from lmstream_sync.signatures import Field, SignatureMeta
 from lmstream_sync.signatures.annotations import members, type_name
 from lmstream_sync.signatures.remembered import remembered
@@ -272,47 +274,45 @@ class ToolCallsField(NativeField):
 class _CallsText:
     """Fragments of tool calls as one JSON text, `{"tool_calls": [{"name": ..., "args": {...}}]}`, while they come.
 
-    Fragments are told apart by `index` (OpenAI's chat completions). The first call's text goes
-    as it comes; that of the others waits for the end of the reply, as any call may go on until then.
+    Fragments are told apart as they are for the whole reply (`CallSorter`). The first call's text
+    goes as it comes; that of the others waits for the end of the reply, as any call may go on until then.
     """
 
     def __init__(self) -> None:
-        #: Key of a call → its name, and the text of its arguments that has not gone.
-        self._calls: dict[Any, tuple[str, list[str]]] = {}
+        self._sorter = CallSorter()
+        # Of each call its name, and the text of its arguments that has not gone.
+        self._calls: list[tuple[str, list[str]]] = []
+        self._first = SurrogateJoiner()
         self._has_arguments = False
 
     def feed(self, fragments: Sequence[Mapping[str, Any]]) -> str:
         """More fragments; the text that can go now."""
         made: list[str] = []
-        for fragment in fragments:
-            function = fragment.get("function") or {}
-            key = fragment.get("index")
-            if key is None:
-                key = fragment.get("id") or next(reversed(self._calls), 0)
-            arguments = function.get("arguments") or ""
-            if key not in self._calls:
-                self._calls[key] = (function.get("name") or "", [])
-                if len(self._calls) == 1:
-                    made.append('{"tool_calls": [' + self._head(key))
-            if key == next(iter(self._calls)):
+        for place, _, name, arguments in self._sorter.feed(fragments):
+            if place == len(self._calls):
+                self._calls.append((name, []))
+                if place == 0:
+                    made.append('{"tool_calls": [' + _head(name))
+            if place == 0:
                 self._has_arguments = self._has_arguments or bool(arguments.strip())
-                made.append(arguments)
+                made.append(self._first.feed(arguments))
             else:
-                self._calls[key][1].append(arguments)
+                self._calls[place][1].append(arguments)
         return "".join(made)
 
     def finish(self) -> str:
         """The reply is over: the rest of the text."""
         if not self._calls:
             return ""
-        made = ["" if self._has_arguments else "{}"]
-        for key, (_, pieces) in list(self._calls.items())[1:]:
-            arguments = "".join(pieces)
-            made.append("}, " + self._head(key) + (arguments if arguments.strip() else "{}"))
+        made = [self._first.finish() if self._has_arguments else "{}"]
+        for name, pieces in self._calls[1:]:
+            arguments = joined("".join(pieces))
+            made.append("}, " + _head(name) + (arguments if arguments.strip() else "{}"))
         return "".join(made) + "}]}"
 
-    def _head(self, key: Any) -> str:
-        return f'{{"name": {json.dumps(self._calls[key][0], ensure_ascii=False)}, "args": '
+
+def _head(name: str) -> str:
+    return f'{{"name": {json.dumps(name, ensure_ascii=False)}, "args": '
 
 
 def _as_dict(choice: Choice) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import lmstream_sync as lms
+from lmstream_sync.lm.assembly import Assembly
 from lmstream_sync.lm.engine import Delta
 from lmstream_sync.program.native import ToolCallsField
 from lmstream_sync.testing import Reply
@@ -237,6 +238,25 @@ def test_fragments_of_calls_that_take_turns_are_put_in_order() -> None:
         {"name": "two", "args": {"b": 2}},
         {"name": "three", "args": {}},
     ]
+
+
+def test_what_is_streamed_of_calls_without_a_number_is_what_the_reply_has() -> None:
+    def fragment(name: str | None, arguments: Any, **more: Any) -> dict[str, Any]:
+        return {**more, "function": {"name": name, "arguments": arguments}}
+
+    chunks: list[list[Any]] = [
+        [fragment("one", {"a": 1}), fragment("two", '{"b": "\ud83d')],
+        [None, fragment(None, '\ude00"}')],
+        [fragment("three", "", index=0, id="")],
+    ]
+    reading, assembly = ToolCallsField(lms.Signature("q -> calls: lms.ToolCalls").output_fields["calls"]), Assembly()
+    deltas = [Delta(tool_calls=tuple(chunk)) for chunk in chunks]
+    assembly.add(deltas)
+    events = [event for delta in deltas for event in reading.feed(delta)]
+    made = json.loads("".join(event.text for event in [*events, *reading.finish(None)]))  # type: ignore[union-attr]
+    calls = lms.ToolCalls.from_wire(assembly.reply("m").choices[0].tool_calls)
+    assert made["tool_calls"] == [{"name": call.name, "args": call.args} for call in calls.tool_calls]
+    assert [call.args for call in calls.tool_calls] == [{"a": 1}, {"b": "😀"}, {}]
 
 
 @pytest.mark.parametrize("adapter", [lms.ChatAdapter, lms.XMLAdapter, lms.JSONAdapter])
