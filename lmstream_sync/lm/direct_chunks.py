@@ -123,7 +123,7 @@ class DirectReader:
 
     def finish(self) -> list[Delta]:
         """What is left when the stream ended: a half character, replaced."""
-        return self._chunks.finish() if self._chunks is not None else []
+        return self._chunks.finish(self._make_raw) if self._chunks is not None else []
 
     @property
     def complete(self) -> bool:

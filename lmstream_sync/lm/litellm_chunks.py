@@ -29,6 +29,11 @@ __all__ = [
     "whole_reply",
 ]
 
+#: A field of `Delta` → what the wire format calls it, where that is something else.
+_WIRE_NAMES = {"reasoning": "reasoning_content"}
+#: What the chunks of one stream have in common.
+_STAMP = ("id", "created", "model")
+
 
 def _get(holder: Any, name: str) -> Any:
     if isinstance(holder, Mapping):
@@ -107,6 +112,8 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self._joiners: dict[tuple[int, str], SurrogateJoiner] = {}
+        # What the chunk that a half character was in is called; most streams have none.
+        self._stamp: dict[str, Any] | None = None
 
     def read(self, chunk: Any) -> list[Delta]:
         """The deltas of one chunk, one for each choice in it."""
@@ -120,22 +127,41 @@ class ChunkReader:
             deltas.append(self._delta(choice, usage if first else None, chunk if first else None))
         if not deltas:
             deltas.append(Delta(usage=usage, raw=chunk))
+        if self._joiners and self.joining:
+            self._stamp = {name: value for name in _STAMP if (value := _get(chunk, name))}
         return deltas
 
     @property
     def joining(self) -> bool:
-        """Whether a text was cut inside a character, so that the next piece must pass here too."""
-        return bool(self._joiners)
+        """Whether a text stands cut inside a character, so that the next piece must pass here too."""
+        return any(joiner.holding for joiner in self._joiners.values())
 
-    def finish(self) -> list[Delta]:
-        """What is left when the stream ended: a half character, replaced."""
+    def finish(self, make_raw: Callable[..., Any] | None = None) -> list[Delta]:
+        """What is left when the stream ended: a half character, replaced.
+
+        Args:
+            make_raw: `litellm.ModelResponseStream`, where raw chunks are wanted.
+        """
         left: list[Delta] = []
         for (index, name), joiner in self._joiners.items():
-            if rest := joiner.finish():
-                left.append(
-                    Delta(content=rest, index=index) if name == "content" else Delta(reasoning=rest, index=index)
+            rest = joiner.finish()
+            if not rest:
+                continue
+            piece = {"index": index, "delta": {_WIRE_NAMES.get(name, name): rest}}
+            left.append(
+                Delta(
+                    content=rest if name == "content" else None,
+                    reasoning=rest if name == "reasoning" else None,
+                    refusal=rest if name == "refusal" else None,
+                    index=index,
+                    raw=make_raw(**(self._stamp or {}), choices=[piece]) if make_raw is not None else None,
                 )
+            )
         return left
+
+    def refused(self, index: int, text: str) -> Delta:
+        """A piece of a refusal that came beside the chunks."""
+        return Delta(refusal=self._whole_text(index, "refusal", text), index=index)
 
     def _delta(self, choice: Any, usage: dict[str, Any] | None, raw: Any) -> Delta:
         index = _get(choice, "index")
@@ -144,7 +170,7 @@ class ChunkReader:
         if piece is None:
             piece = _get(choice, "message")
         content = self._joined(index, "content", piece, text_of_content(_get(piece, "content")))
-        reasoning = self._joined(index, "reasoning_content", piece, thought_of(piece))
+        reasoning = self._joined(index, "reasoning", piece, thought_of(piece))
         finish = _get(choice, "finish_reason")
         calls = _get(piece, "tool_calls")
         refusal = _get(piece, "refusal")
@@ -154,7 +180,7 @@ class ChunkReader:
             index=index,
             finish_reason=str(finish) if finish else None,
             tool_calls=tuple(plain for call in calls if isinstance(plain := _plain(call), dict)) if calls else (),
-            refusal=refusal if isinstance(refusal, str) else None,
+            refusal=self._joined(index, "refusal", piece, refusal) if isinstance(refusal, str) else None,
             usage=usage,
             provider_fields=provider_fields(piece),
             raw=raw,
@@ -163,11 +189,11 @@ class ChunkReader:
     def _joined(self, index: int, name: str, piece: Any, text: str | None) -> str | None:
         if not text:
             return text
-        whole = self._whole_text(index, "content" if name == "content" else "reasoning", text)
+        whole = self._whole_text(index, name, text)
         if whole is not text and whole != text and piece is not None and not isinstance(piece, Mapping):
             # The raw chunk is shown too (a stream without listeners): it must say the same.
             with suppress(AttributeError, TypeError, ValueError):
-                setattr(piece, name, whole)
+                setattr(piece, _WIRE_NAMES.get(name, name), whole)
         return whole
 
     def _whole_text(self, index: int, name: str, text: str) -> str:
@@ -202,7 +228,7 @@ def whole_reply(response: Any, model: str) -> Reply | None:
                 reasoning=joined(reasoning) if reasoning is not None else None,
                 finish_reason=str(finish) if finish else None,
                 tool_calls=_whole_calls(_get(message, "tool_calls") or ()),
-                refusal=refusal if isinstance(refusal, str) else None,
+                refusal=joined(refusal) if isinstance(refusal, str) else None,
                 index=index if isinstance(index, int) else position,
                 provider_fields=provider_fields(message) or {},
             )

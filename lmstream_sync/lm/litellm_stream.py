@@ -155,11 +155,13 @@ class StreamReader:
                 self._given.add(delta.index)
             if delta.usage and self._is_wrapper and not self._wire.usage_reported:
                 deltas[position] = replace(delta, usage=None)  # litellm counted for itself
-        refusals = self._refusals()
-        return deltas if any(delta.refusal for delta in deltas) else [*deltas, *refusals]
+        refusals = self._wire.refusals()
+        if refusals and all(delta.refusal is None for delta in deltas):
+            deltas += self._refused(refusals)
+        return deltas
 
-    def _refusals(self) -> list[Delta]:
-        return [Delta(index=index, refusal=refusal) for index, refusal in self._wire.refusals()]
+    def _refused(self, refusals: list[tuple[int, str]]) -> list[Delta]:
+        return [self._chunks.refused(index, refusal) for index, refusal in refusals]
 
     def finish(self) -> list[Delta]:
         """What is left when the stream ended: what litellm kept to itself, or a whole response.
@@ -169,7 +171,8 @@ class StreamReader:
         """
         if self._wire.whole_body()[0]:
             return self._unlike_a_stream()
-        deltas = [*self._chunks.finish(), *self._refusals()]
+        deltas = self._refused(self._wire.refusals())
+        deltas += self._chunks.finish(self._litellm.ModelResponseStream)
         for index, reason in self._wire.finish_reasons().items():
             if index not in self._given:  # litellm gives on that of one choice only
                 deltas.append(Delta(index=index, finish_reason=reason))

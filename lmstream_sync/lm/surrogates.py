@@ -30,6 +30,11 @@ class SurrogateJoiner:
     def __init__(self) -> None:
         self._held = ""
 
+    @property
+    def holding(self) -> bool:
+        """Whether a half waits for its other."""
+        return bool(self._held)
+
     def feed(self, piece: str) -> str:
         """The text that is certain now."""
         if not self._held and piece.isascii():
