@@ -104,6 +104,12 @@ _STATUS_OF_TYPE: Mapping[str, int] = {
     "server_error": 500,
     "overloaded_error": 529,
 }
+# The `code` of an error object, where it is a word. Source: OpenAI, "Error codes".
+_TOO_LONG_CODE = "context_length_exceeded"
+_STATUS_OF_CODE: Mapping[str, int] = {
+    "invalid_api_key": 401,
+    _TOO_LONG_CODE: 400,
+}
 # Where nothing answered, litellm makes a status up.
 _WITHOUT_STATUS = (LMConnectionError, LMInterrupted, LMProtocolError)
 _TOO_LONG = re.compile(
@@ -262,7 +268,7 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_o
             return LMConnectionError
     by_status = lm_error_for_status(status)
     if by_status in (BadRequestError, LMError):
-        if "ContextWindowExceededError" in names or _TOO_LONG.search(words_of(chain)):
+        if "ContextWindowExceededError" in names or _says_too_long(chain):
             return ContextWindowExceededError
         if by_status is LMError and type(chain[-1]) is _Said:
             return ServerError  # what the library's own error is called is its invention
@@ -294,25 +300,38 @@ def _status(chain: Sequence[BaseException]) -> int | None:
     for link in reversed(chain):
         if _answered(link) and (status := _own_status(link)) is not None:
             return status
-    for link in chain:
-        body = getattr(link, "body", None)
-        if isinstance(body, Mapping):
-            inner = body.get("error")
-            body = inner if isinstance(inner, Mapping) else body
-            code = body.get("code") or body.get("status") or _STATUS_OF_TYPE.get(str(body.get("type")))
-            if isinstance(code, int) and 400 <= code < 600:
-                return code
-            if isinstance(code, str) and code.isdigit() and 400 <= int(code) < 600:
-                return int(code)
-            if "rate_limit" in f"{code} {body.get('type')}":
-                return 429
+    for body in _bodies(chain):
+        code, kind = body.get("code") or body.get("status"), body.get("type")
+        found = int(code) if isinstance(code, (int, str)) and str(code).isdecimal() else 0
+        if not 400 <= found < 600:
+            found = _STATUS_OF_CODE.get(str(code)) or _STATUS_OF_TYPE.get(str(kind)) or 0
+        if found:
+            return found
+        if "rate_limit" in f"{code} {kind}":
+            return 429
     if type(chain[-1]) is _Said:
         return None  # whatever the library made up
     for link in chain:
         if (status := _own_status(link)) is not None:
             return status
-    found = _STATUS_IN_TEXT.search(words_of(chain))
-    return int(found[1]) if found else None
+    named = _STATUS_IN_TEXT.search(words_of(chain))
+    return int(named[1]) if named else None
+
+
+def _bodies(chain: Sequence[BaseException]) -> Iterator[Mapping[str, Any]]:
+    """The error objects that the links of a chain carry."""
+    for link in chain:
+        body = getattr(link, "body", None)
+        if isinstance(body, Mapping):
+            inner = body.get("error")
+            yield inner if isinstance(inner, Mapping) else body
+
+
+def _says_too_long(chain: Sequence[BaseException]) -> bool:
+    """Whether the request does not fit into the model's context, by the code or in words."""
+    return any(body.get("code") == _TOO_LONG_CODE for body in _bodies(chain)) or bool(
+        _TOO_LONG.search(words_of(chain))
+    )
 
 
 def _own_status(error: BaseException) -> int | None:
