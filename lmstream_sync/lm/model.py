@@ -359,7 +359,7 @@ class LM:
 
     def _ended(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
         """On the loop: the provider answered, or failed to."""
-        if reply is not None and asked.key is not None:
+        if reply is not None and asked.key is not None and _says_something(reply):
             cache_in_force().put(asked.key, reply)
         self._remember(asked, reply, error)
 
@@ -381,3 +381,8 @@ class LM:
 
 def _texts(reply: Reply) -> list[str]:
     return [choice.text for choice in reply.choices]
+
+
+def _says_something(reply: Reply) -> bool:
+    """Whether a reply is worth keeping: one without anything is a fault of the moment."""
+    return any(each.text or each.reasoning or each.tool_calls or each.refusal for each in reply.choices)

@@ -126,6 +126,14 @@ def test_a_streamed_reply_is_kept_too() -> None:
         assert lm("q") == ["one"]
 
 
+def test_an_empty_reply_is_not_kept(engine: str) -> None:
+    with ScriptedServer([Reply(raw=[b"data: [DONE]\n\n"]), "fine"]) as server, lms.context(cache=LMRequestLRUCache()):
+        lm = server.lm(engine=engine, num_retries=0, cache=True)
+        replies = [lm.request(ASKED, {}, RecordingTap()) for _ in range(3)]
+    assert [reply.choices[0].text for reply in replies] == ["", "fine", "fine"]
+    assert [reply.cached for reply in replies] == [False, False, True]
+
+
 def test_history_is_bounded_and_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with ScriptedServer("fine") as server:
         lm = server.lm()
