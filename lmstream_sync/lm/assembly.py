@@ -9,17 +9,21 @@ from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.lm.surrogates import joined
 from lmstream_sync.lm.tool_fragments import CallSorter
 
-__all__ = ["Assembly", "carries_token"]
+__all__ = ["Assembly", "carries_text", "carries_token"]
 
 
 def carries_token(delta: Delta) -> bool:
     """Whether a piece has something of the reply in it: text, thought, a tool call, an end."""
+    return bool(delta.finish_reason) or carries_text(delta)
+
+
+def carries_text(delta: Delta) -> bool:
+    """The same without the end."""
     return bool(
         delta.content
         or delta.reasoning
         or delta.tool_calls
         or delta.refusal
-        or delta.finish_reason
         or (delta.provider_fields and "citation" in delta.provider_fields)
     )
 

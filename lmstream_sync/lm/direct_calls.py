@@ -15,6 +15,7 @@ from lmstream_sync.errors import (
     LMProtocolError,
     LMStreamError,
 )
+from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.direct_body import StreamedBody
 from lmstream_sync.lm.direct_chunks import DirectReader
 from lmstream_sync.lm.direct_http import Response, connections, hang_up, read_to_end
@@ -26,6 +27,7 @@ from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_
 from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
 from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
 from lmstream_sync.lm.litellm_engine import raw_chunks
+from lmstream_sync.lm.said_errors import error_in, error_without_choices
 from lmstream_sync.lm.secrets import known_secrets, scrub
 from lmstream_sync.runtime.clocks import touch
 
@@ -126,12 +128,15 @@ class DirectCalls:
         """What is left when the body ended: a whole response, an event without its end, half a character."""
         if body.unlike_events:
             found = body.whole()
-            if is_whole(found):
+            reader.error = error_in(found) or error_without_choices(found)
+            if is_whole(found) and (found["choices"] or reader.error is None):
                 deltas = whole_as_pieces(found, request.model, make_raw)
                 reader.done = True
+                if reader.error is not None:
+                    deltas = [*filter(carries_text, deltas)]
+                    reader.begun = bool(deltas)
                 return deltas
-            if isinstance(found, dict) and found.get("error"):
-                reader.error = found
+            if reader.error is not None:
                 return []
             what = "JSON without choices" if found is not None else "something else"
             raise LMProtocolError(
@@ -157,16 +162,16 @@ class DirectCalls:
         response = await self._answer(request, stream=False)
         failure: LMError | None = None
         whole = False
-        body, found = b"", None
+        body, found, told = b"", None, None
         try:
             body = await response.read()
             whole = True
             found = plain_json(body)
-            reply = whole_reply(found, request.model)
-            if reply is not None:
+            told = error_in(found) or error_without_choices(found)
+            if told is not None:
+                failure = _told(request, told, begun=False)
+            elif (reply := whole_reply(found, request.model)) is not None:
                 return reply
-            if isinstance(found, dict) and found.get("error"):
-                failure = _told(request, found, begun=False)
             else:
                 failure = no_choices(request.model)
         except ValueError as error:
@@ -175,7 +180,7 @@ class DirectCalls:
             failure = _translated(error, request, begun=False)
         finally:
             hang_up(response, whole=whole)
-            del response, body, found
+            del response, body, found, told
         try:
             raise failure
         finally:
@@ -293,6 +298,11 @@ def _judged(request: LMRequest, body: StreamedBody, reader: DirectReader, cut_of
         return _told(request, reader.error, begun=reader.begun)
     if reader.refused is not None:
         return _malformed(request, reader.refused)
+    if (stray := reader.stray) is not None:
+        if (told := error_without_choices(stray)) is not None:
+            return _told(request, told, begun=False)
+        if reader.complete:
+            return no_choices(request.model)
     if reader.complete:
         return None
     if cut_off:

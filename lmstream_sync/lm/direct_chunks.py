@@ -7,10 +7,11 @@ that reads litellm's chunks, so that both engines understand the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.engine import Delta
 from lmstream_sync.lm.json_decoding import NOT_TYPED, plain_json, typed_chunk
 from lmstream_sync.lm.litellm_chunks import (
@@ -20,6 +21,7 @@ from lmstream_sync.lm.litellm_chunks import (
     text_of_content,
     thought_of,
 )
+from lmstream_sync.lm.said_errors import error_in
 
 __all__ = ["DirectReader"]
 
@@ -33,11 +35,23 @@ class DirectReader:
     Attributes:
         begun: whether anything of the reply came.
         done: whether `[DONE]` came.
-        error: the error object that came in the place of a chunk, as a dict with `error`.
+        error: the error that came in the place of a chunk, or within one, as a mapping with `error`.
         refused: why an event is no chunk; nothing is read after it.
     """
 
-    __slots__ = ("_before", "_chunks", "_finished", "_make_raw", "_plain", "_seen", "begun", "done", "error", "refused")
+    __slots__ = (
+        "_before",
+        "_chunks",
+        "_finished",
+        "_make_raw",
+        "_plain",
+        "_seen",
+        "_stray",
+        "begun",
+        "done",
+        "error",
+        "refused",
+    )
 
     def __init__(self, make_raw: Callable[..., Any] | None = None) -> None:
         self._make_raw = make_raw
@@ -49,7 +63,8 @@ class DirectReader:
         self._before: set[int] | None = None
         self._finished: set[int] | None = None
         self.begun = self.done = False
-        self.error: dict[str, Any] | None = None
+        self.error: Mapping[str, Any] | None = None
+        self._stray: dict[str, Any] | None = None
         self.refused: ValueError | None = None
 
     @property
@@ -66,7 +81,7 @@ class DirectReader:
                 chunk = typed_chunk(data) if self._plain else None
             except NOT_TYPED:
                 chunk = None
-            if chunk is None or chunk.error is not None:
+            if chunk is None:
                 self._other(data, deltas)
                 if self.over:
                     break
@@ -126,6 +141,11 @@ class DirectReader:
         return self._chunks.finish(self._make_raw) if self._chunks is not None else []
 
     @property
+    def stray(self) -> dict[str, Any] | None:
+        """What came in the place of a reply: the first object without choices, where no chunk had any."""
+        return self._stray if self._seen is None else None
+
+    @property
     def complete(self) -> bool:
         """Whether the provider said the end: `[DONE]`, or a finish reason of every choice that began."""
         if self.done or self._finished is None:
@@ -147,17 +167,28 @@ class DirectReader:
         except ValueError as error:
             self.refused = error
             return
-        if chunk.get("error") or "error" in (chunk.get("object"), chunk.get("type")):
-            self.error = chunk if chunk.get("error") else {"error": chunk}
+        self.error = error_in(chunk)
+        if self.error is not None:
+            if isinstance(chunk.get("choices"), list):
+                deltas += filter(carries_text, self._read_slowly(chunk))
             return
+        if self._stray is None and chunk and "choices" not in chunk and "usage" not in chunk:
+            self._stray = chunk
+        found = self._read_slowly(chunk)
+        if chunk.get("choices"):
+            for delta in found:
+                self._saw(delta.index, delta.finish_reason)
+        deltas += found
+
+    def _read_slowly(self, chunk: dict[str, Any]) -> list[Delta]:
+        """The pieces of a chunk of any shape."""
         if self._chunks is None:
             self._chunks = ChunkReader()
-        found = self._chunks.read(self._raw(chunk) if self._make_raw is not None else chunk)
-        self._plain = self._make_raw is None and not self._chunks.joining
-        for delta in found:
-            if chunk.get("choices"):
-                self._saw(delta.index, delta.finish_reason)
-        deltas += found if self._make_raw is not None else [replace(delta, raw=None) for delta in found]
+        if self._make_raw is not None:
+            return self._chunks.read(self._raw(chunk))
+        found = self._chunks.read(chunk)
+        self._plain = not self._chunks.joining
+        return [replace(delta, raw=None) for delta in found]
 
     def _raw(self, chunk: dict[str, Any]) -> Any:
         """The object of litellm's that litellm's own engine would show for a chunk, as far as it takes it."""

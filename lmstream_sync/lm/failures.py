@@ -30,7 +30,7 @@ from lmstream_sync.lm.failure_words import is_error_object, own_words, words_of
 from lmstream_sync.lm.retry_after import retry_after_of
 from lmstream_sync.lm.secrets import scrub
 
-__all__ = ["CleanedError", "cleaned", "lm_error_for_status", "provider_of", "translated", "without_context"]
+__all__ = ["CleanedError", "cleaned", "provider_of", "translated", "without_context"]
 
 _DEEPEST_CHAIN = 2
 
@@ -191,7 +191,7 @@ def provider_of(model: str) -> str | None:
     return model.partition("/")[0] if "/" in model else None
 
 
-def lm_error_for_status(status: int | None) -> type[LMError]:
+def _kind_of_status(status: int | None) -> type[LMError]:
     """The type for an HTTP status; `LMError` itself where it says nothing."""
     if status in (401, 403):
         return AuthenticationError
@@ -266,7 +266,7 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_o
             return LMInterrupted
         if names & _BROKE_OFF:
             return LMConnectionError
-    by_status = lm_error_for_status(status)
+    by_status = _kind_of_status(status)
     if by_status in (BadRequestError, LMError):
         if "ContextWindowExceededError" in names or _says_too_long(chain):
             return ContextWindowExceededError
@@ -329,9 +329,7 @@ def _bodies(chain: Sequence[BaseException]) -> Iterator[Mapping[str, Any]]:
 
 def _says_too_long(chain: Sequence[BaseException]) -> bool:
     """Whether the request does not fit into the model's context, by the code or in words."""
-    return any(body.get("code") == _TOO_LONG_CODE for body in _bodies(chain)) or bool(
-        _TOO_LONG.search(words_of(chain))
-    )
+    return any(body.get("code") == _TOO_LONG_CODE for body in _bodies(chain)) or bool(_TOO_LONG.search(words_of(chain)))
 
 
 def _own_status(error: BaseException) -> int | None:

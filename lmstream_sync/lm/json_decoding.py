@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -39,19 +39,20 @@ class WireDelta(msgspec.Struct, gc=False):
 
 
 class WireChoice(msgspec.Struct, gc=False):
-    """One choice of a chunk."""
+    """One choice of a chunk. One that says an error is of another shape, which costs the others nothing."""
 
     delta: WireDelta
     index: int = 0
-    finish_reason: str | None = None
+    finish_reason: Annotated[str, msgspec.Meta(pattern="^(?!error$)")] | None = None
+    error: None = None
 
 
 class WireChunk(msgspec.Struct, gc=False):
-    """A chunk of a streamed chat completion, as far as it is read."""
+    """A chunk of a streamed chat completion, as far as it is read; an error object is none."""
 
     choices: list[WireChoice]
     usage: dict[str, Any] | None = None
-    error: Any = None
+    error: None = None
 
 
 #: What `typed_chunk` raises for a chunk of another shape, or that msgspec does not take: then see `plain_json`.

@@ -36,6 +36,7 @@ from lmstream_sync.lm.litellm_stream import StreamReader, in_batches
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
 from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
+from lmstream_sync.lm.said_errors import error_in
 from lmstream_sync.lm.secrets import known_secrets, reveal
 from lmstream_sync.runtime.loop import at_loop_end, end_first_at_exit, on_loop_thread
 from lmstream_sync.runtime.threads import closing_unawaited
@@ -193,7 +194,7 @@ class LitellmEngine:
             if request.engine_cache:
                 await let_it_write()
         except Exception as error:
-            failure = self._translated(error, request, begun=reader.begun, wire=wire)
+            failure = self._translated(error, request, begun=reader.begun, wire=wire, alone=not reader.has_text)
         finally:
             wire.hang_up()
             try:
@@ -216,6 +217,13 @@ class LitellmEngine:
         response = await self._answer(litellm, request, stream=False)
         if request.engine_cache:
             await let_it_write()
+        failure = _error_of(response, request)
+        if failure is not None:
+            del response
+            try:
+                raise failure
+            finally:
+                del failure
         reply = whole_reply(response, request.model)
         if reply is None:
             raise no_choices(request.model)
@@ -261,7 +269,13 @@ class LitellmEngine:
             del failure
 
     def _translated(
-        self, error: BaseException, request: LMRequest, *, begun: bool, wire: Wire | None = None
+        self,
+        error: BaseException,
+        request: LMRequest,
+        *,
+        begun: bool,
+        wire: Wire | None = None,
+        alone: bool = False,
     ) -> LMError:
         if isinstance(error, LMError):
             return error
@@ -270,9 +284,18 @@ class LitellmEngine:
             model=request.model,
             secrets=known_secrets(request.options),
             begun=begun,
-            said=wire.error_said() if wire is not None else None,
+            said=wire.error_said(alone=alone) if wire is not None else None,
             cut_off=wire is not None and wire.ended_inside_a_line,
         )
+
+
+def _error_of(response: Any, request: LMRequest) -> LMError | None:
+    """What a whole response with an error in it means."""
+    told = error_in(response)
+    if told is None:
+        return None
+    secrets = known_secrets(request.options)
+    return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=False, said=told)
 
 
 def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> None:

@@ -6,21 +6,23 @@ Knows litellm by the module object that it is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
+from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.engine import Delta, LMRequest
-from lmstream_sync.lm.failures import lm_error_for_status, provider_of, translated
+from lmstream_sync.lm.failures import provider_of, translated
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
 from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_as_pieces
 from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import Wire
-from lmstream_sync.lm.secrets import known_secrets, scrub
+from lmstream_sync.lm.said_errors import error_in, error_without_choices
+from lmstream_sync.lm.secrets import known_secrets
 
 __all__ = ["LARGEST_BATCH", "StreamReader", "in_batches"]
 
@@ -96,8 +98,11 @@ class StreamReader:
         self._is_wrapper = hasattr(response, "completion_stream") and hasattr(response, "__anext__")
         self._chunks = ChunkReader()
         self._given: set[int] = set()
+        self._failure: LMError | None = None
         #: Whether anything of the reply came.
         self.begun = False
+        #: Whether that was more than its end, which litellm invents too.
+        self.has_text = False
 
     async def open(self) -> Any:
         """The asynchronous iterator to read, with our eyes and ears in it."""
@@ -158,6 +163,7 @@ class StreamReader:
         refusals = self._wire.refusals()
         if refusals and all(delta.refusal is None for delta in deltas):
             deltas += self._refused(refusals)
+        self.has_text = self.has_text or any(map(carries_text, deltas))
         return deltas
 
     def _refused(self, refusals: list[tuple[int, str]]) -> list[Delta]:
@@ -184,14 +190,22 @@ class StreamReader:
 
     def judge(self) -> LMError | None:
         """The error, where the stream ended before the reply did."""
-        if self._wire.whole_body()[0] or self._wire.complete(_finish_reason(self._response)):
-            return None
+        if self._wire.whole_body()[0]:
+            failure, self._failure = self._failure, None
+            return failure
         model = self._request.model
-        if (told := self._wire.error_said()) is not None:
-            secrets = known_secrets(self._request.options)
-            return translated(EOFError("the stream ended"), model=model, secrets=secrets, begun=self.begun, said=told)
+        if (told := self._wire.error_said(alone=not self.has_text)) is not None:
+            return self._told(told, begun=self.has_text)
+        if self._wire.complete(_finish_reason(self._response)):
+            return None
         said = "its stream ended with neither a finish reason nor [DONE]" if self.begun else "the provider sent nothing"
         return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
+
+    def _told(self, said: Mapping[str, Any], *, begun: bool) -> LMError:
+        """What an error that the provider said with status 200 means."""
+        secrets = known_secrets(self._request.options)
+        model = self._request.model
+        return translated(EOFError("the stream ended"), model=model, secrets=secrets, begun=begun, said=said)
 
     def let_go(self) -> None:
         """Take out of litellm's wrapper and of what lies beneath what refers back to them.
@@ -207,17 +221,17 @@ class StreamReader:
         """A whole response is taken where a stream was asked for; all else is an error."""
         model = self._request.model
         _, body = self._wire.whole_body()
-        if is_whole(body):
-            return whole_as_pieces(body, model, self._litellm.ModelResponseStream)
-        error = body.get("error") if isinstance(body, dict) else None
-        if error is not None:
-            code = error.get("code") if isinstance(error, dict) else None
-            words = error.get("message") if isinstance(error, dict) else error
-            status = int(code) if isinstance(code, (int, str)) and str(code).isdigit() else None
-            said = scrub(str(words), known_secrets(self._request.options))
-            raise lm_error_for_status(status)(
-                f"{model}: {said}", status_code=status, provider=provider_of(model), model=model
-            )
+        told = error_in(body) or error_without_choices(body)
+        if is_whole(body) and (body["choices"] or told is None):
+            deltas = whole_as_pieces(body, model, self._litellm.ModelResponseStream)
+            if told is None:
+                return deltas
+            deltas = [*filter(carries_text, deltas)]
+            self._failure = self._told(told, begun=bool(deltas))
+            return deltas
+        if told is not None:
+            self._failure = self._told(told, begun=False)
+            return []
         what = "JSON without choices" if body is not None else "something else"
         raise LMProtocolError(
             f"{model}: the reply is not what it says it is: a stream of events was asked for, and {what} came; "

@@ -13,11 +13,12 @@ import asyncio
 import json
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from lmstream_sync.lm.said_errors import as_error, error_in, error_without_choices
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["Wire"]
@@ -38,6 +39,7 @@ _GEMINI_END = re.compile(rb'(?<!\\)"(?:finishReason|blockReason)"\s*:\s*"')
 #: An error object inside a stream is looked for in so many of the last bytes, and lines.
 _LONGEST_ERROR = 8 * 1024
 _LINES_OF_ERROR = 2
+_NAMED_ERROR = re.compile(rb"event: ?error")
 
 #: Seconds that the end of a response may take after its `[DONE]`.
 END_SECONDS = 0.05
@@ -174,18 +176,27 @@ class Wire:
         refused, self._refused = self._refused, {}
         return list(refused.items())
 
-    def error_said(self) -> dict[str, Any] | None:
-        """The error object in the last line that came, where there is one.
+    def error_said(self, *, alone: bool = False) -> Mapping[str, Any] | None:
+        """The error in the last lines that came, where there is one.
 
         litellm keeps of it the message at best: OpenRouter's `code` breaks its reading, of
         Ollama's it misses a key, of Anthropic's it drops the type.
+
+        Args:
+            alone: nothing of a reply came, so that an object without choices stands in its place.
         """
         lines = [line.strip() for line in b"".join(self._recent).splitlines()]
-        for line in reversed([line for line in lines if line and not line.endswith(b"[DONE]")][-_LINES_OF_ERROR:]):
+        lines = [line for line in lines if line and not line.endswith(b"[DONE]")]
+        for place in range(len(lines) - 1, max(-1, len(lines) - 1 - _LINES_OF_ERROR), -1):
+            text = lines[place].removeprefix(b"data:").strip()
+            found: Any = None
             with suppress(ValueError):
-                found = json.loads(line.removeprefix(b"data:"))
-                if isinstance(found, dict) and found.get("error"):
-                    return found
+                found = json.loads(text)
+            told = error_in(found) or (error_without_choices(found) if alone else None)
+            if told is None and place and _NAMED_ERROR.fullmatch(lines[place - 1]):
+                told = as_error(text.decode("utf-8", "replace") if found is None else found)
+            if told is not None:
+                return told
         return None
 
     def complete(self, finish_reason: object) -> bool:

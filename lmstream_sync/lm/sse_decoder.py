@@ -21,7 +21,8 @@ class SSEDecoder:
     Data is given as bytes: it is UTF-8 that whoever knows the format decodes.
 
     Attributes:
-        types: place in what `feed` or `finish` gave last → the event's name, of those that had one.
+        types: place in what `feed` or `finish` gave last → the event's name, of those that had one;
+            `None` where none had.
         last_event_id: what `id` said last, `""` before.
         retry: what `retry` said last, in milliseconds, `None` before.
     """
@@ -34,7 +35,7 @@ class SSEDecoder:
         self._held: list[bytes] | None = None  # what may go on: joined only when its end comes; never empty
         self._data: list[bytes] | None = None
         self._type = ""
-        self.types: dict[int, str] = {}
+        self.types: dict[int, str] | None = None
         self.last_event_id = ""
         self.retry: int | None = None
 
@@ -48,11 +49,10 @@ class SSEDecoder:
             and piece.endswith(b"\n\n")
             and b"\r" not in piece
             and not self._after_cr
-            and not self.types
+            and self.types is None
         ):
             return [piece[6:-2]]
-        if self.types:
-            self.types = {}
+        self.types = None
         if not self._begun:
             piece = self._without_bom(piece)
         if self._after_cr or b"\r" in piece:
@@ -79,7 +79,7 @@ class SSEDecoder:
         A browser drops it. Servers are seen to end with `data: [DONE]` and nothing after it, so
         it is given, and the caller judges whether it is whole.
         """
-        self.types = {}
+        self.types = None
         rest = b"".join(self._held or ())
         self._held = None
         return self._events(rest)
@@ -145,6 +145,8 @@ class SSEDecoder:
     def _dispatch(self, found: list[bytes]) -> None:
         if self._data:
             if self._type:
+                if self.types is None:
+                    self.types = {}
                 self.types[len(found)] = self._type
             found.append(b"\n".join(self._data))
             self._data = None

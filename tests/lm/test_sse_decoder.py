@@ -46,7 +46,7 @@ def decoded(decoder: SSEDecoder, pieces: list[bytes]) -> list[Event]:
     events: list[Event] = []
     for piece in pieces:
         found = decoder.feed(piece)
-        events += [(decoder.types.get(place, ""), data) for place, data in enumerate(found)]
+        events += [((decoder.types or {}).get(place, ""), data) for place, data in enumerate(found)]
     return events
 
 

@@ -1,0 +1,58 @@
+"""Errors that a provider says with status 200: in the place of a chunk, within one, in the place of a reply. Pure.
+
+The forms are seen at OpenAI's and Anthropic's endpoints (`error`), vLLM's (`object`), OpenRouter's
+(`choices[].error`, the finish reason `error`), FastAPI's (`detail`) and at gateways (`event: error`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["as_error", "error_in", "error_without_choices"]
+
+_ERROR = "error"
+_LONGEST = 2_000
+
+
+def error_in(found: Any) -> Mapping[str, Any] | None:
+    """The error in a chunk or a reply, as a mapping with `error`; `None` where there is none.
+
+    Args:
+        found: JSON as dicts and lists, or a response of litellm's.
+    """
+    if isinstance(found, Mapping):
+        if found.get(_ERROR):
+            return found
+        if _ERROR in (found.get("object"), found.get("type")):
+            return as_error(found)
+    choices = _get(found, "choices")
+    for choice in choices if isinstance(choices, list) else ():
+        # litellm makes `stop` of that finish reason, and keeps both here.
+        kept = _get(choice, "provider_specific_fields")
+        error = _get(choice, _ERROR) or _get(kept, _ERROR)
+        if error:
+            return {_ERROR: error if isinstance(error, (Mapping, str)) else str(error)}
+        if _ERROR in (_get(choice, "finish_reason"), _get(kept, "native_finish_reason")):
+            return as_error("the provider ended the reply with the finish reason 'error'")
+    return None
+
+
+def error_without_choices(found: Any) -> Mapping[str, Any] | None:
+    """The error that an object is which stands alone in the place of a reply: no choices, but words."""
+    if not isinstance(found, Mapping) or "choices" in found:
+        return None
+    return as_error(found) if any(isinstance(found.get(name), str) for name in ("message", "detail")) else None
+
+
+def as_error(said: Any) -> Mapping[str, Any]:
+    """What is known to be an error, as a mapping with `error`, and in that a `message`."""
+    if not isinstance(said, Mapping):
+        return {_ERROR: {"message": said if isinstance(said, str) else json.dumps(said)[:_LONGEST]}}
+    words = next((said[name] for name in ("message", "detail") if isinstance(said.get(name), str)), None)
+    return {_ERROR: {**said, "message": json.dumps(said)[:_LONGEST] if words is None else words}}
+
+
+def _get(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
