@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
-from lmstream_sync.lm.json_decoding import as_json, plain_json
-from lmstream_sync.lm.said_errors import as_error, error_in
+from lmstream_sync.lm.json_decoding import plain_json
+from lmstream_sync.lm.said_errors import with_named_errors
 from lmstream_sync.lm.sse_decoder import SSEDecoder
 
 __all__ = ["StreamedBody"]
@@ -48,7 +47,7 @@ class StreamedBody:
             self._size += len(piece)
         if self._size > LONGEST:
             raise ValueError(f"an event of more than {LONGEST} bytes")
-        return events if self._decoder.types is None else _told(events, self._decoder.types)
+        return events if self._decoder.types is None else with_named_errors(events, self._decoder.types)
 
     def _begin(self, piece: bytes) -> list[bytes]:
         if self._kept is None:  # the first piece: nearly always it says all
@@ -69,7 +68,7 @@ class StreamedBody:
     def finish(self) -> list[bytes]:
         """The data of an event that the end of the body cut off."""
         events = self._decoder.finish()
-        return events if self._decoder.types is None else _told(events, self._decoder.types)
+        return events if self._decoder.types is None else with_named_errors(events, self._decoder.types)
 
     @property
     def inside_a_line(self) -> bool:
@@ -87,18 +86,3 @@ class StreamedBody:
             return plain_json(b"".join(self._kept or ()))
         except ValueError:
             return None
-
-
-def _told(events: list[bytes], names: Mapping[int, str]) -> list[bytes]:
-    """The same events, where what the name `error` says is said by the data too."""
-    return [_error_object(data) if names.get(place) == "error" else data for place, data in enumerate(events)]
-
-
-def _error_object(data: bytes) -> bytes:
-    if data.strip() == b"[DONE]":
-        return data
-    try:
-        found = plain_json(data)
-    except ValueError:
-        found = data.decode("utf-8", "replace").strip() or "an event named error, without words"
-    return data if error_in(found) is not None else as_json(as_error(found))

@@ -18,7 +18,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from lmstream_sync.lm.said_errors import as_error, error_in, error_without_choices
+from lmstream_sync.lm.said_errors import error_in, error_without_choices, with_named_errors
+from lmstream_sync.lm.sse_decoder import SSEDecoder
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["Wire"]
@@ -36,10 +37,9 @@ _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 _GEMINI = re.compile(r"litellm\.llms\.vertex_ai\.gemini\b")
 _GEMINI_END = re.compile(rb'(?<!\\)"(?:finishReason|blockReason)"\s*:\s*"')
 
-#: An error object inside a stream is looked for in so many of the last bytes, and lines.
+#: An error inside a stream is looked for in so many of the last bytes, and events.
 _LONGEST_ERROR = 8 * 1024
-_LINES_OF_ERROR = 2
-_NAMED_ERROR = re.compile(rb"event: ?error")
+_LAST = 2
 
 #: Seconds that the end of a response may take after its `[DONE]`.
 END_SECONDS = 0.05
@@ -177,7 +177,7 @@ class Wire:
         return list(refused.items())
 
     def error_said(self, *, alone: bool = False) -> Mapping[str, Any] | None:
-        """The error in the last lines that came, where there is one.
+        """The error in the last events that came, or lines, where there is one.
 
         litellm keeps of it the message at best: OpenRouter's `code` breaks its reading, of
         Ollama's it misses a key, of Anthropic's it drops the type.
@@ -185,18 +185,19 @@ class Wire:
         Args:
             alone: nothing of a reply came, so that an object without choices stands in its place.
         """
-        lines = [line.strip() for line in b"".join(self._recent).splitlines()]
-        lines = [line for line in lines if line and not line.endswith(b"[DONE]")]
-        for place in range(len(lines) - 1, max(-1, len(lines) - 1 - _LINES_OF_ERROR), -1):
-            text = lines[place].removeprefix(b"data:").strip()
-            found: Any = None
-            with suppress(ValueError):
-                found = json.loads(text)
-            told = error_in(found) or (error_without_choices(found) if alone else None)
-            if told is None and place and _NAMED_ERROR.fullmatch(lines[place - 1]):
-                told = as_error(text.decode("utf-8", "replace") if found is None else found)
-            if told is not None:
-                return told
+        recent, decoder = b"".join(self._recent), SSEDecoder()
+        events = with_named_errors(decoder.feed(recent), decoder.types or {})
+        events += with_named_errors(decoder.finish(), decoder.types or {})
+        lines = [line.strip().removeprefix(b"data:") for line in recent.splitlines()]  # also of what is no event
+        for texts in (events, lines):
+            said = [text for text in texts if text and not text.endswith(b"[DONE]")]
+            for text in reversed(said[-_LAST:]):
+                found: Any = None
+                with suppress(ValueError):
+                    found = json.loads(text)
+                told = error_in(found) or (error_without_choices(found) if alone else None)
+                if told is not None:
+                    return told
         return None
 
     def complete(self, finish_reason: object) -> bool:

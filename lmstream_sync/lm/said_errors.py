@@ -10,7 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["as_error", "error_in", "error_without_choices"]
+from lmstream_sync.lm.json_decoding import as_json, plain_json
+
+__all__ = ["error_in", "error_without_choices", "with_named_errors"]
 
 _ERROR = "error"
 _LONGEST = 2_000
@@ -26,7 +28,7 @@ def error_in(found: Any) -> Mapping[str, Any] | None:
         if found.get(_ERROR):
             return found
         if _ERROR in (found.get("object"), found.get("type")):
-            return as_error(found)
+            return _as_error(found)
     choices = _get(found, "choices")
     for choice in choices if isinstance(choices, list) else ():
         # litellm makes `stop` of that finish reason, and keeps both here.
@@ -35,7 +37,7 @@ def error_in(found: Any) -> Mapping[str, Any] | None:
         if error:
             return {_ERROR: error if isinstance(error, (Mapping, str)) else str(error)}
         if _ERROR in (_get(choice, "finish_reason"), _get(kept, "native_finish_reason")):
-            return as_error("the provider ended the reply with the finish reason 'error'")
+            return _as_error("the provider ended the reply with the finish reason 'error'")
     return None
 
 
@@ -43,10 +45,30 @@ def error_without_choices(found: Any) -> Mapping[str, Any] | None:
     """The error that an object is which stands alone in the place of a reply: no choices, but words."""
     if not isinstance(found, Mapping) or "choices" in found:
         return None
-    return as_error(found) if any(isinstance(found.get(name), str) for name in ("message", "detail")) else None
+    return _as_error(found) if isinstance(found.get("message"), str) or found.get("detail") else None
 
 
-def as_error(said: Any) -> Mapping[str, Any]:
+def with_named_errors(events: list[bytes], names: Mapping[int, str]) -> list[bytes]:
+    """Events of a stream, where what the name `error` says is said by the data too.
+
+    Args:
+        events: the data of each.
+        names: place → the event's name, of those that have one.
+    """
+    return [_error_object(data) if names.get(place) == _ERROR else data for place, data in enumerate(events)]
+
+
+def _error_object(data: bytes) -> bytes:
+    if data.strip() == b"[DONE]":
+        return data
+    try:
+        found = plain_json(data)
+    except ValueError:
+        found = data.decode("utf-8", "replace").strip() or "an event named error, without words"
+    return data if error_in(found) is not None else as_json(_as_error(found))
+
+
+def _as_error(said: Any) -> Mapping[str, Any]:
     """What is known to be an error, as a mapping with `error`, and in that a `message`."""
     if not isinstance(said, Mapping):
         return {_ERROR: {"message": said if isinstance(said, str) else json.dumps(said)[:_LONGEST]}}

@@ -47,6 +47,9 @@ STREAMS: list[tuple[list[bytes], type[LMError], int | None, str]] = [
     ([event('"boom"', "error"), DONE], ServerError, None, "boom"),
     ([TEXT, event({"choices": [], "message": "boom"}, "error"), DONE], LMInterrupted, None, "boom"),
     ([event({"error": BOOM}, "error")], ServerError, 502, "boom"),
+    ([TEXT, b'event: error\nid: 7\ndata: {"message":\ndata: "boom"}\n\n', DONE], LMInterrupted, None, "boom"),
+    ([b'event: error\r\ndata: {"message": "boom", "code": 502}\r\n\r\n'], ServerError, 502, "boom"),
+    ([event({"detail": [{"msg": "field required"}]}), DONE], ServerError, None, "field required"),
     ([event({"detail": "Not authenticated"}), DONE], ServerError, None, "Not authenticated"),
     ([event({"detail": "Not authenticated"})], ServerError, None, "Not authenticated"),
     ([event({"message": "boom", "code": 429}), DONE], lms.RateLimitError, 429, "boom"),
@@ -173,7 +176,7 @@ def test_a_context_that_is_too_long_is_known_by_its_code(engine: str, tap: Recor
 def test_events_are_looked_at_only_where_one_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     body = StreamedBody()
     with monkeypatch.context() as patched:
-        patched.setattr(direct_body, "_told", None)
+        patched.setattr(direct_body, "with_named_errors", None)
         for _ in range(2):
             assert len(body.feed(TEXT + TEXT)) == 2
     boom = event({"choices": [], "message": "boom"}, "error")
