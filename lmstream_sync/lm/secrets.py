@@ -6,12 +6,13 @@ a text.
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 __all__ = ["Secret", "hide", "is_secret_name", "known_secrets", "public", "reveal", "scrub"]
 
@@ -38,10 +39,38 @@ _SHAPES = (
 )
 _BEARER = re.compile(r"\b(bearer|basic)(\s+)[^\s\"',;]{4,}", re.IGNORECASE)
 _URL_USER = re.compile(r"(://)[^/\s@\"']+@")
-_URL_QUERY = re.compile(r"([?&](?:[\w-]*key|[\w-]*token|sig|signature|secret|code)=)[^&\s\"']+", re.IGNORECASE)
+_QUERY_NAME = r"[\w-]*(?:key|token|secret|password|signature)|sig|code|auth|jwt"
+_URL_QUERY = re.compile(rf"([?&](?:{_QUERY_NAME})=)[^&\s\"']+", re.IGNORECASE)
+_IN_QUERY = re.compile(rf"(?:^|&)(?:{_QUERY_NAME})=([^&#]+)", re.IGNORECASE)
+
+#: Headers of requests that hold no secret. Of any other, whatever its name, a provider's words are cleaned.
+_HARMLESS_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "accept-language",
+        "anthropic-beta",
+        "anthropic-version",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "http-referer",
+        "openai-beta",
+        "origin",
+        "referer",
+        "user-agent",
+        "x-title",
+    }
+)
+_HEADERS = ("headers", "extra_headers")
 
 #: Shorter values are not taken out of texts: they would be found everywhere.
 _SHORTEST = 4
+#: The same for values that are a secret only perhaps: of a header, of an environment variable.
+_SHORTEST_PERHAPS = 8
 
 
 # The secrets that there are, by their ids: no text may show one, whoever holds it. Without a lock,
@@ -130,11 +159,15 @@ def public(options: Mapping[str, Any]) -> dict[str, Any]:
 def known_secrets(options: Mapping[str, Any]) -> list[str]:
     """The secrets that a text may hold: those of these options, of every LM there is, and the environment's."""
     found = set(_strings(options))
+    for kind in _HEADERS:
+        found.update(_in_headers(options.get(kind)))
     for secret in _living():
         found.update(_texts_in(secret.reveal()))
     for name, value in os.environ.items():
-        if is_secret_name(name) and len(value) >= 8:
+        if is_secret_name(name) and len(value) >= _SHORTEST_PERHAPS:
             found.add(value)
+        elif "://" in value:
+            found.update(_in_address(value))  # of a proxy, of an endpoint
     return sorted(found, key=len, reverse=True)
 
 
@@ -155,9 +188,40 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
+def _in_headers(headers: Any) -> Iterator[str]:
+    """What may be a secret under a name that does not say so, as gateways have them: `X-Portkey-Config`."""
+    if isinstance(headers, Mapping):
+        for name, value in headers.items():
+            if str(name).lower() not in _HARMLESS_HEADERS and isinstance(value, str):
+                text = value.strip()
+                if len(text) >= _SHORTEST_PERHAPS:
+                    yield text
+
+
+def _in_address(url: str) -> Iterator[str]:
+    """What is secret in a URL, as it stands there and decoded: a password, the values of a query's secret names."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return
+    found: list[str] = _IN_QUERY.findall(parts.query)
+    found += [value for name, value in parse_qsl(parts.query) if is_secret_name(name)]
+    user, at, _ = parts.netloc.rpartition("@")
+    if at:
+        name, colon, password = user.partition(":")
+        found.append(password if colon else name)  # a token may stand in the place of the user
+        found.append(base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode())  # as it is sent
+    for text in found:
+        for form in {text, unquote(text), unquote_plus(text)}:
+            if len(form) >= _SHORTEST:
+                yield form
+
+
 def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         text = value.strip()
+        if "://" in text:
+            yield from _in_address(text)
         if len(text) >= _SHORTEST:
             yield text
             scheme, _, rest = text.partition(" ")

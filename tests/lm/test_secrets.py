@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import logging
 import traceback
+from urllib.parse import quote
 
 import pytest
 
-from lmstream_sync.errors import AuthenticationError, LMConnectionError, LMStreamError
+from lmstream_sync.errors import AuthenticationError, LMConnectionError, LMError, LMStreamError
 from lmstream_sync.lm import LM
 from lmstream_sync.lm.cache import cache_key
 from lmstream_sync.lm.failures import translated
@@ -73,6 +74,50 @@ def test_what_looks_like_a_secret_is_taken_out_too(text: str) -> None:
 def test_keys_of_the_environment_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_PROVIDER_API_KEY", "environment-value-1")
     assert scrub("you sent environment-value-1", known_secrets({})) == "you sent ***"
+
+
+PASSWORD = "correct-horse+battery"
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, "p@ss/w+rd", "größe%20x"])
+@pytest.mark.parametrize(
+    "address", ["http://me:{}@{}/v1", "http://{}@{}/v1", "http://{1}/v1?api-key={0}", "http://{1}/v1?a=1&auth={0}&b=2"]
+)
+def test_a_secret_of_an_address_is_shown_in_no_form(address: str, secret: str, engine: str) -> None:
+    """A provider, or a proxy before it, that echoes it alone: as it is, and as it stood in the address."""
+    written = quote(secret, safe="")
+    both = f"no {secret} and no {written} here"
+    with ScriptedServer(Reply(status=401, body={"error": {"message": both}})) as server:
+        base = address.format(written, server.url.removeprefix("http://").removesuffix("/v1"))
+        lm = server.lm(api_base=base, engine=engine, num_retries=0)
+        with pytest.raises(LMError) as caught:
+            lm("q")
+    if engine == "direct":  # litellm sends nothing to an address with a user
+        assert "no *** and no *** here" in str(caught.value)
+    shown = everything_shown(caught.value) + repr(list(lm.history)) + repr(lm) + repr(lm.kwargs)
+    assert secret not in shown and written not in shown
+
+
+def test_the_header_of_a_password_is_known_too() -> None:
+    known = known_secrets(hide({"api_base": "http://me:p%40w@host/v1"}))
+    assert scrub("you sent bWU6cEB3", known) == "you sent ***"
+
+
+def test_the_password_of_a_proxy_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{PASSWORD}@proxy:3128")
+    assert scrub(f"no {PASSWORD}", known_secrets({})) == "no ***"
+
+
+@pytest.mark.parametrize("kind", ["headers", "extra_headers"])
+def test_what_a_header_of_ones_own_says_is_not_repeated(kind: str, engine: str) -> None:
+    harmless = {"X-Title": "A Title of Mine", "User-Agent": "a-browser/1.0"}
+    echo = {"error": {"message": "bad pc-config-123456 of A Title of Mine, a-browser/1.0"}}
+    with ScriptedServer(Reply(status=401, body=echo)) as server:
+        lm = server.lm(engine=engine, num_retries=0, **{kind: {"X-Portkey-Config": "pc-config-123456", **harmless}})
+        with pytest.raises(AuthenticationError, match="bad \\*\\*\\* of A Title of Mine, a-browser/1.0") as caught:
+            lm("q")
+    assert "pc-config-123456" not in str(caught.value) + repr(caught.value.__cause__)
+    assert "A Title of Mine" in repr(lm)
 
 
 def test_no_key_in_repr_kwargs_and_cache_key() -> None:
