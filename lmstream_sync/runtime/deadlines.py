@@ -75,6 +75,11 @@ class CallClocks:
         elif self._agenda is not None:
             self._agenda.remove(self)
 
+    @property
+    def total_at(self) -> float | None:
+        """When, by the loop's time, `total` passes; `None` where it has no limit, or the call is over."""
+        return self._total_at if self._loop is not None else None
+
     def touch(self) -> None:
         """Something moved."""
         if self._loop is not None:
@@ -302,10 +307,9 @@ class RequestClock:
         self._clocks.touch()
 
     def remaining(self) -> float | None:
-        """Seconds left of `first`, or `None` where it has no limit."""
-        if self._first_at is None:
-            return None
-        return max(0.0, self._first_at - asyncio.get_running_loop().time())
+        """Seconds until the first of `first`, its own `total` and the call's passes; `None` where none is set."""
+        ends = [at for at in (self._first_at, self._total_at, self._clocks.total_at) if at is not None]
+        return max(0.0, min(ends) - asyncio.get_running_loop().time()) if ends else None
 
     @property
     def next_limit_at(self) -> float | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
 import pytest
 
+import lmstream_sync as lms
 from lmstream_sync.errors import (
     BadRequestError,
     ContextWindowExceededError,
@@ -337,6 +339,23 @@ def test_a_long_retry_after_is_told_at_once(engine: str, tap: RecordingTap) -> N
             server.lm(engine=engine, num_retries=3).request(ASKED, {}, tap)
         assert len(server.requests) == 1
     assert caught.value.retry_after == 900
+
+
+@pytest.mark.parametrize("whose", ["lm", "context", "streamify"])
+def test_a_pause_that_does_not_fit_the_total_is_told_at_once(engine: str, whose: str) -> None:
+    """Not when `total` has passed: then a `StreamTimeout` would come."""
+    with ScriptedServer(Reply(status=429, retry_after=5)) as server:
+        lm = server.lm(engine=engine, num_retries=3, timeout=2 if whose == "lm" else None)
+        asyncio.run(lm.prepare())
+        with lms.context(lm=lm, timeout=2 if whose == "context" else None), pytest.raises(RateLimitError) as caught:
+            if whose == "streamify":
+                listeners = [lms.StreamListener("answer")]
+                program = lms.streamify(lms.Predict("q -> answer"), stream_listeners=listeners, timeout=2)
+                list(program(q="?"))
+            else:
+                lm("q")
+        assert len(server.requests) == 1
+    assert caught.value.retry_after == 5
 
 
 # Leaving.

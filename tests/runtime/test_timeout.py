@@ -300,6 +300,26 @@ def test_first_begins_when_the_request_is_sent() -> None:
     assert stream_of_call(program).result() == "replied"
 
 
+def test_what_remains_is_the_least_of_first_and_both_totals() -> None:
+    async def program(call: Call) -> None:
+        with context(timeout=Timeout(first=60, total=50)):
+            async with request_clock(None) as clock:
+                assert 49 < (clock.remaining() or 0) <= 50
+                clock.sent()
+                assert 49 < (clock.remaining() or 0) <= 50
+        with context(timeout=Timeout(first=40)):
+            async with request_clock(None) as clock:
+                clock.sent()
+                assert 39 < (clock.remaining() or 0) <= 40
+                clock.arrived()
+                assert 54 < (clock.remaining() or 0) <= 55
+        with context(timeout=Timeout(total=30)):
+            async with request_clock(None) as clock:
+                assert 29 < (clock.remaining() or 0) <= 30
+
+    stream_of_call(program, timeout=Timeout(total=55)).result()
+
+
 def test_requests_set_no_timers_where_the_limits_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """One timer serves a call and all its requests."""
 
