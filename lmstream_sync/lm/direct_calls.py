@@ -95,10 +95,14 @@ class DirectCalls:
                 elif len(events) < LARGEST_BATCH:
                     if deltas := reader.read(events):
                         yield deltas
+                    else:
+                        touch()  # an event that says nothing is a sign of life
                 else:
                     for some in _in_batches(events):
                         if deltas := reader.read(some):
                             yield deltas
+                        else:
+                            touch()
                         if reader.over:
                             break
                         if len(some) == LARGEST_BATCH:

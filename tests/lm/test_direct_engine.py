@@ -155,6 +155,35 @@ def test_a_long_read_is_split_and_lets_others_run(tap: RecordingTap) -> None:
     assert max(map(len, tap.batches)) <= 256 and len(tap.pieces) == 500
 
 
+# Signs of life.
+
+SAYS_NOTHING = {
+    "a comment": b": ping\n\n",
+    "an empty event": b"data:\n\n",
+    "an event without choices": b'data: {"choices":[]}\n\n',
+    "many of them in one read": b'data: {"choices":[]}\n\n' * 300,
+    "half a line": b": pi",
+}
+
+
+@pytest.mark.parametrize("heartbeat", SAYS_NOTHING)
+def test_whatever_the_provider_sends_keeps_a_call_alive(heartbeat: str, tap: RecordingTap) -> None:
+    beats = [SAYS_NOTHING[heartbeat]] * 6  # for longer than `idle`
+    raw = [chunk({"content": "a"}), *beats, b"\n\n" + chunk({"content": "b"}), *END]
+    with ScriptedServer(Reply(raw=raw, delay=0.15)) as server:
+        server.lm(engine="direct", timeout=lms.Timeout(idle=0.5)).request(ASKED, {}, tap)
+    assert tap.pieces == ["a", "b"]
+
+
+def test_silence_ends_it() -> None:
+    """After a heartbeat too: what stands still is a server that says nothing any more."""
+    raw = [chunk({"content": "a"}), b": ping\n\n", *END]
+    with ScriptedServer(Reply(raw=raw, stall_after=2)) as server:
+        lm = server.lm(engine="direct", timeout=lms.Timeout(idle=0.2))
+        with pytest.raises(lms.StreamTimeout, match="nothing moved"):
+            lm.request(ASKED, {}, RecordingTap())
+
+
 # Connections.
 
 
