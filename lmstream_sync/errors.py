@@ -96,6 +96,9 @@ class LMError(LMStreamError):
         retry_after: seconds that the provider asks to wait, where it said so.
     """
 
+    # Whether the same request would fail in the same way: then it is not sent again.
+    _lasting = False
+
     def __init__(
         self,
         message: str = "",

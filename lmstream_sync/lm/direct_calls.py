@@ -18,9 +18,10 @@ from lmstream_sync.errors import (
 from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.direct_body import StreamedBody
 from lmstream_sync.lm.direct_chunks import DirectReader
-from lmstream_sync.lm.direct_http import Response, connections, hang_up, read_to_end
+from lmstream_sync.lm.direct_failures import unreached
+from lmstream_sync.lm.direct_http import Response, connections, get_ready, hang_up, read_to_end
 from lmstream_sync.lm.direct_request import base_address, outgoing, shown_base
-from lmstream_sync.lm.endpoints import may_lack_version
+from lmstream_sync.lm.endpoints import endpoint_of, may_lack_version
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failure_words import own_words
 from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_context
@@ -65,6 +66,7 @@ class DirectCalls:
     def get_ready(self) -> None:
         """Do, in a worker, what the first request would do for the first time."""
         typed_chunk(b'{"choices":[{"index":0,"delta":{"content":"x"}}]}')
+        get_ready()
 
     async def connect(self, request: LMRequest) -> None:
         """Ask the endpoint for its list of models, which leaves an open connection behind."""
@@ -267,11 +269,12 @@ async def _sent(
             error = await _status_error(response)
         finally:
             hang_up(response, whole=True)
+        keyless = error.status_code == 401 and not any(name.lower() == "authorization" for name in asked.headers)
     except ConfigurationError as raised:
         return None, without_context(raised)
     except Exception as raised:
         return None, _translated(raised, request, begun=False)
-    return None, _translated(error, request, begun=False)
+    return None, _translated(error, request, begun=False, keyless=keyless)
 
 
 async def _status_error(response: Response) -> HTTPStatusError:
@@ -338,11 +341,19 @@ def _told(request: LMRequest, error: Mapping[str, Any], *, begun: bool) -> LMErr
     return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=begun, said=error)
 
 
-def _translated(error: Exception, request: LMRequest, *, begun: bool) -> LMError:
+def _translated(error: Exception, request: LMRequest, *, begun: bool, keyless: bool = False) -> LMError:
     if isinstance(error, LMError):
         without_context(error)  # and without the frames that hold what the provider said
         return error
-    return translated(error, model=request.model, secrets=known_secrets(request.options), begun=begun)
+    secrets = known_secrets(request.options)
+    look_at = None
+    if keyless:
+        endpoint = endpoint_of(request.model)[1]
+        variable = f" or set {endpoint.keys[0]}" if endpoint is not None and endpoint.keys else ""
+        look_at = f"no key was given; give api_key={variable}: "
+    return unreached(error, request, secrets) or translated(
+        error, model=request.model, secrets=secrets, begun=begun, look_at=look_at
+    )
 
 
 def _refuses_usage(error: LMStreamError | None) -> bool:

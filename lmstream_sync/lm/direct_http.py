@@ -12,18 +12,21 @@ import os
 import ssl
 import urllib.request
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
+from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.direct_request import Outgoing, without_user
 from lmstream_sync.lm.endpoints import said
 from lmstream_sync.runtime import fork
 from lmstream_sync.runtime.loop import at_loop_end
 
-__all__ = ["Connections", "Response", "connections", "hang_up", "read_to_end"]
+__all__ = ["Connections", "Response", "connections", "get_ready", "hang_up", "read_to_end"]
 
 Response: TypeAlias = aiohttp.ClientResponse
 
@@ -91,7 +94,7 @@ class Connections:
         if session is None or self._loop is not loop or session.closed:
             self.bury()
             session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE),
+                connector=_Connector(limit=0, keepalive_timeout=_KEEP_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=True,
             )
@@ -100,7 +103,7 @@ class Connections:
 
     async def _authority(self) -> ssl.SSLContext | bool:
         """The certificates to trust: the environment's, else the system's, else those of certifi."""
-        file = said(*_CA_VARIABLES) or _certifi_where_the_system_has_none()
+        file = said(*_CA_VARIABLES) or _without_certificates()
         if file is None:
             return True
         found = self._authorities.get(file)
@@ -122,18 +125,50 @@ class Connections:
             await session.close()
 
 
+class _Protocol(ResponseHandler):
+    """aiohttp's, which tells nobody of a chunk that is none in the midst of a body: who reads would wait for ever."""
+
+    def set_exception(self, exc: Any, *args: Any, **kwargs: Any) -> None:
+        super().set_exception(exc, *args, **kwargs)
+        body = self._payload
+        if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(exc)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Opens connections that speak `_Protocol`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory: Any = partial(_Protocol, loop=asyncio.get_running_loop())
+
+
 @lru_cache(maxsize=100)
 def _limit(connect: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect)
 
 
 def _trusting(file: str) -> ssl.SSLContext:
-    if os.path.isdir(file):
-        return ssl.create_default_context(capath=file)
-    return ssl.create_default_context(cafile=file)
+    try:
+        if os.path.isdir(file):
+            return ssl.create_default_context(capath=file)
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:  # `ssl.SSLError` is one
+        why = error.strerror or str(error)
+    name = next((name for name in _CA_VARIABLES if said(name) == file), "certifi")
+    raise ConfigurationError(f"{name}={file}: this is no file of certificates, or cannot be read ({why})")
 
 
-def _certifi_where_the_system_has_none() -> str | None:
+def get_ready() -> None:
+    """Import and find out, in a worker, what connecting would on the loop."""
+    # Of asyncio's own, for each address with a certificate: `"localhost".encode("idna")`.
+    "localhost".encode("idna")
+    _without_certificates()
+
+
+@cache
+def _without_certificates() -> str | None:
+    """The certificates of certifi where the system has none; asked once, as that looks at the disk."""
     paths = ssl.get_default_verify_paths()
     if paths.cafile or (paths.capath and os.listdir(paths.capath)):
         return None

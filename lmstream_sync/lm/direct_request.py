@@ -27,7 +27,7 @@ from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.json_decoding import as_json
 from lmstream_sync.lm.secrets import reveal, scrub
 
-__all__ = ["Outgoing", "base_address", "outgoing", "shown_base", "without_user"]
+__all__ = ["Outgoing", "base_address", "outgoing", "place_of", "shown_base", "without_user"]
 
 
 class Outgoing(NamedTuple):
@@ -61,6 +61,12 @@ def shown_base(request: LMRequest) -> str:
     return str(given) if given else scrub(base_address(request), ())
 
 
+def place_of(request: LMRequest) -> str:
+    """Host and port of where a request goes, which are no secret."""
+    parts = urlsplit(base_address(request))
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
 def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Outgoing:
     """A request with its secrets.
 
@@ -77,7 +83,8 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
     options = reveal(request.options)
     base = _base(request.model, endpoint, options.get("api_base") or options.get("base_url"))
     url, basic = _address(base, path, options)
-    headers = _headers(prefix, options.get("api_key") or key_of(endpoint), basic, options)
+    key = _whole_key(request.model, options.get("api_key") or key_of(endpoint))
+    headers = _headers(request.model, prefix, key, basic, options)
     body: dict[str, Any] = {"model": name, "messages": request.messages}
     if endpoint is not None:
         body |= endpoint.body
@@ -110,7 +117,19 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
 _NOT_IN_BODY = TRANSPORT | {"extra_body", "max_retries", "engine", "stream_options"}
 
 
-def _headers(prefix: str | None, key: str | None, basic: str | None, options: Mapping[str, Any]) -> dict[str, str]:
+def _whole_key(model: str, key: Any) -> str | None:
+    """A key without the white space round it: one that is read from a file ends in a line break."""
+    if not key:
+        return None
+    text = str(key).strip()
+    if text.isprintable():
+        return text
+    raise ConfigurationError(f"LM({model!r}): api_key= has a line break, or another control character, in it")
+
+
+def _headers(
+    model: str, prefix: str | None, key: str | None, basic: str | None, options: Mapping[str, Any]
+) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "lmstream_sync"}
     # A compressed stream waits in the compressor's window.
     headers["Accept-Encoding"] = "identity"
@@ -129,6 +148,8 @@ def _headers(prefix: str | None, key: str | None, basic: str | None, options: Ma
     for kind in ("headers", "extra_headers"):
         if more := options.get(kind):
             for name, value in more.items():
+                if isinstance(value, str) and not value.isprintable() and any(each in value for each in "\r\n\0"):
+                    raise ConfigurationError(f"LM({model!r}): the header {name} has a line break in it")
                 _set(headers, str(name), value)
     return headers
 

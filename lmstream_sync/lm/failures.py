@@ -76,6 +76,7 @@ _NOT_WHAT_IT_SAYS = frozenset(
         "ValidationError",
         "APIResponseValidationError",
         "BadStatusLine",
+        "ContentEncodingError",
         "InvalidHeader",
         "LineTooLong",
     }
@@ -154,6 +155,7 @@ def translated(
     begun: bool,
     said: Mapping[str, Any] | None = None,
     cut_off: bool = False,
+    look_at: str | None = None,
 ) -> LMError:
     """What our callers get for a foreign exception; raise it outside the `except` block.
 
@@ -165,6 +167,7 @@ def translated(
         said: the error object that the provider sent inside its stream, where it did; its
             words go before what a library made of them.
         cut_off: whether the stream ended inside a line, so that a library could not read it.
+        look_at: what to look at, where the caller knows it better than the status tells.
     """
     chain = list(_chain(error))
     if said is not None and not any(map(_answered, chain)):
@@ -176,7 +179,7 @@ def translated(
         message = f"no provider is known for this model; name it first, as in {'openai/' + model!r}"
     provider = next((name for link in chain if (name := getattr(link, "llm_provider", None))), None)
     ours = kind(
-        f"{model}: {_says(kind, status)}{message}",
+        f"{model}: {look_at if look_at is not None else _says(kind, status)}{message}",
         status_code=status if kind not in _WITHOUT_STATUS or any(map(_answered, chain)) else None,
         provider=str(provider) if provider else provider_of(model),
         model=model,
@@ -247,20 +250,18 @@ def _names(error: BaseException) -> set[str]:
 def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_off: bool) -> type[LMError]:
     names: set[str] = set().union(*map(_names, chain))
     answered = any(_answered(link) for link in chain)
+    # aiohttp's word for a head, or for the size of a chunk, that is none: of this very type.
+    unlike = bool(names & _NOT_WHAT_IT_SAYS) or any(type(link).__name__ == "HttpProcessingError" for link in chain)
     if not answered and (cut_off or any(map(_ends_inside_a_character, chain))):
         return LMInterrupted
     if begun:
-        return LMProtocolError if names & _NOT_WHAT_IT_SAYS and not answered else LMInterrupted
+        return LMProtocolError if unlike and not answered else LMInterrupted
     if not answered:
         # litellm gives these a status of its own invention.
         if names & _NOT_REACHED:
             return LMConnectionError
         # Something is missing: litellm and the openai package read a chunk or a reply that is none.
-        if (
-            names & _NOT_WHAT_IT_SAYS
-            or type(chain[-1]) in (AttributeError, KeyError, IndexError)
-            or _NO_REPLY.search(words_of(chain))
-        ):
+        if unlike or type(chain[-1]) in (AttributeError, KeyError, IndexError) or _NO_REPLY.search(words_of(chain)):
             return LMProtocolError
         if names & _BROKE_OFF_MIDWAY:
             return LMInterrupted

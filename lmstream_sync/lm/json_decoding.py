@@ -56,7 +56,7 @@ class WireChunk(msgspec.Struct, gc=False):
 
 
 #: What `typed_chunk` raises for a chunk of another shape, or that msgspec does not take: then see `plain_json`.
-NOT_TYPED: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError)
+NOT_TYPED: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 #: A chunk of its bytes. The decoder's own method: it is called for every chunk.
 typed_chunk: Callable[[bytes], WireChunk] = msgspec.json.Decoder(WireChunk).decode
@@ -72,7 +72,11 @@ def plain_json(data: bytes) -> Any:
     try:
         return _plain(data)
     except NOT_TYPED:
+        pass
+    try:
         return json.loads(data)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
 
 
 def as_json(value: Any) -> bytes:

@@ -110,7 +110,7 @@ class LM:
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY_SIZE)
         self._chosen_engine = engine
         given = {
-            "api_key": api_key,
+            "api_key": api_key.strip() if isinstance(api_key, str) else api_key,  # one read from a file ends its line
             "api_base": api_base,
             "temperature": temperature,
             "max_tokens": max_tokens,

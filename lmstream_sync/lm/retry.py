@@ -27,6 +27,8 @@ LONGEST = 10.0
 
 def worth_retrying(error: BaseException) -> bool:
     """Whether the same request may succeed a moment later."""
+    if isinstance(error, LMError) and error._lasting:
+        return False
     if isinstance(error, (RateLimitError, ServerError, LMConnectionError, LMInterrupted)):
         return True
     return isinstance(error, LMError) and error.status_code in (408, 409, 425)

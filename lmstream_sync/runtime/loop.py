@@ -228,7 +228,8 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def _context_for(protocol: Any) -> Context:
     """The context to open a connection in: that of nobody for one of a pool, else a copy of the one of here."""
-    return Context() if type(protocol).__module__.startswith(_POOLED) else copy_context()
+    pooled = any(kind.__module__.startswith(_POOLED) for kind in type(protocol).__mro__)
+    return Context() if pooled else copy_context()
 
 
 #: The libraries whose connections outlive the request that opened them: aiohttp, and httpx by way of anyio.

@@ -351,15 +351,16 @@ def test_a_page_of_html_is_not_repeated(status: int) -> None:
 
 
 def test_the_certificates_of_the_environment_are_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """A server that speaks no TLS is one that could not be reached; so is one behind a bundle that is none."""
+    """A server that speaks no TLS is one that could not be reached; a bundle that is none is named."""
     with answering(lambda _: (200, {}, FINE)) as base:
         with pytest.raises(LMConnectionError):
             direct(base.replace("http", "https") + "/v1")("q")
         empty = tmp_path / "none.pem"
         empty.write_text("")
-        monkeypatch.setenv("SSL_CERT_FILE", str(empty))
-        with pytest.raises(LMError):
-            direct(base.replace("http", "https") + "/v1")("q")
+        for wrong in (empty, tmp_path / "nowhere.pem"):
+            monkeypatch.setenv("SSL_CERT_FILE", str(wrong))
+            with pytest.raises(lms.ConfigurationError, match=f"SSL_CERT_FILE={wrong}"):
+                direct(base.replace("http", "https") + "/v1")("q")
 
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes a certificate with openssl")
