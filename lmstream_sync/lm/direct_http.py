@@ -130,7 +130,7 @@ class _Protocol(ResponseHandler):
 
     def set_exception(self, exc: Any, *args: Any, **kwargs: Any) -> None:
         super().set_exception(exc, *args, **kwargs)
-        body = self._payload
+        body = getattr(self, "_payload", None)  # aiohttp's own name for it
         if isinstance(exc, HttpProcessingError) and body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(exc)
 
