@@ -73,8 +73,10 @@ def _meant(name: str) -> str | None:
     return next(iter(difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.8)), None)
 
 
-def check_api_base(api_base: str | None) -> None:
-    """Refuse an address that no HTTP client would understand."""
+def check_api_base(api_base: str | None, base_url: str | None = None) -> None:
+    """Refuse an address that no HTTP client would understand, and two that differ."""
+    if api_base and base_url and str(api_base).rstrip("/") != str(base_url).rstrip("/"):
+        raise ConfigurationError("LM(api_base=..., base_url=...): these are two names of one thing; give one of them")
     if api_base is not None and "://" not in str(api_base):
         raise ConfigurationError(
             f"LM(api_base={api_base!r}) has no scheme: write http://{api_base} or https://{api_base}"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from lmstream_sync.errors import ConfigurationError
-from lmstream_sync.lm.endpoints import Endpoint, base_of, endpoint_of, may_lack_version, takes_completion_tokens
+from lmstream_sync.lm.endpoints import Endpoint, base_of, endpoint_of, may_lack_version, said, takes_completion_tokens
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.litellm_quiet import nobody_listens
 from lmstream_sync.lm.secrets import Secret
@@ -23,22 +24,41 @@ __all__ = ["check_direct", "is_plain"]
 _LITELLM_ONLY = frozenset(
     {
         "allowed_openai_params",
+        "base_model",
         "api_type",
         "azure_ad_token",
         "azure_ad_token_provider",
         "caching",
         "client",
         "custom_llm_provider",
+        "custom_prompt_dict",
         "drop_params",
         "failure_callback",
         "input_callback",
+        "logger_fn",
         "mock_response",
+        "model_info",
         "model_list",
+        "region_name",
+        "request_timeout",
+        "retry_policy",
+        "retry_strategy",
+        "rpm",
+        "shared_session",
         "ssl_verify",
+        "stream_timeout",
         "success_callback",
+        "tiered_pricing",
+        "tpm",
         "use_litellm_proxy",
     }
 )
+
+#: Whole families of them: accounts of clouds that have a format of their own, prices, other models to fall back on.
+_LITELLM_FAMILIES = re.compile(r"^(?:aws|azure|litellm|vertex|vertex_ai|watsonx)_|_costs?(?:_|$)|^cost_per_|fallback")
+
+#: Variables of the environment that litellm's connections obey, and ours do not.
+_LITELLM_VARIABLES = ("SSL_VERIFY", "SSL_CERTIFICATE", "SSL_SECURITY_LEVEL")
 
 #: OpenAI's models that answer elsewhere than at chat completions, or take no system message;
 #: litellm knows which.
@@ -118,6 +138,8 @@ def is_plain(request: LMRequest) -> bool:
         return False
     if isinstance(options.get("response_format"), type) or isinstance(options.get("reasoning_effort"), dict):
         return False
+    if said(*_LITELLM_VARIABLES) is not None:
+        return False
     return _litellm_is_untouched() and _are_plain(endpoint, request.messages)
 
 
@@ -132,8 +154,8 @@ def check_direct(request: LMRequest) -> None:
         raise ConfigurationError(
             "LM(cache_in_memory=False, engine=\"direct\"): litellm's cache is litellm's; leave engine= out"
         )
-    if not _LITELLM_ONLY.isdisjoint(options):
-        only = min(_LITELLM_ONLY & options.keys())
+    if litellms := [name for name in options if _is_litellms(name)]:
+        only = min(litellms)
         raise ConfigurationError(f'LM({only}=..., engine="direct"): only litellm knows this option; leave engine= out')
     if isinstance(options.get("response_format"), type):
         raise ConfigurationError('LM(response_format=<a class>, engine="direct"): give its JSON schema as a dict')
@@ -146,6 +168,11 @@ def check_direct(request: LMRequest) -> None:
             f'LM({model!r}, engine="direct"): say where it is with api_base=, up to and with /v1'
             + ("" if prefix else '; or name a provider that is known, as in "openai/gpt-4o-mini"')
         )
+
+
+@lru_cache(maxsize=1_000)
+def _is_litellms(name: str) -> bool:
+    return name in _LITELLM_ONLY or _LITELLM_FAMILIES.search(name) is not None
 
 
 def _is_plain_of_openai(name: str, options: Mapping[str, Any]) -> bool:

@@ -114,7 +114,7 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
 
 
 # `stream_options` is put into the body of a stream alone.
-_NOT_IN_BODY = TRANSPORT | {"extra_body", "max_retries", "engine", "stream_options"}
+_NOT_IN_BODY = TRANSPORT | {"extra_body", "max_retries", "engine", "project", "stream_options"}
 
 
 def _whole_key(model: str, key: Any) -> str | None:
@@ -145,6 +145,8 @@ def _headers(
         for name, variable in (("HTTP-Referer", "OR_SITE_URL"), ("X-Title", "OR_APP_NAME")):
             if told := said(variable):
                 headers[name] = told
+    if options.get("project"):
+        headers["OpenAI-Project"] = str(options["project"])
     for kind in ("headers", "extra_headers"):
         if more := options.get(kind):
             for name, value in more.items():

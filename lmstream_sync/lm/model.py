@@ -28,7 +28,7 @@ from lmstream_sync.lm.direct_engine import DirectEngine
 from lmstream_sync.lm.engine import Engine, LMRequest, Reply, Tap
 from lmstream_sync.lm.history import HISTORY_SIZE, history_entry, shown
 from lmstream_sync.lm.litellm_engine import LitellmEngine
-from lmstream_sync.lm.secrets import hide, public
+from lmstream_sync.lm.secrets import hide, public, reveal
 from lmstream_sync.lm.tap import direct_tap
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.clocks import touch
@@ -98,7 +98,7 @@ class LM:
         if engine not in _ENGINES:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
         check_options(kwargs)
-        check_api_base(api_base)
+        check_api_base(reveal(api_base), reveal(kwargs.get("base_url")))
         check_number("temperature", temperature)
         check_number("max_tokens", max_tokens)
         self.model = model

@@ -10,7 +10,7 @@ import pytest
 
 from lmstream_sync.errors import ConfigurationError, LMError
 from lmstream_sync.lm import LM
-from lmstream_sync.lm.direct_choice import SETTINGS
+from lmstream_sync.lm.direct_choice import SETTINGS, _is_litellms
 from lmstream_sync.lm.direct_request import outgoing
 from lmstream_sync.lm.endpoints import ENDPOINTS, base_of, endpoint_of, joined_to, key_of, may_lack_version
 from lmstream_sync.lm.engine import LMRequest
@@ -230,12 +230,74 @@ def test_auto_serves_the_rest(arguments: dict[str, Any]) -> None:
         {"model": "openai/m", "cache_in_memory": False},
         {"model": "openai/m", "drop_params": True},
         {"model": "openai/m", "response_format": LM},
+        {"model": "openai/m", "api_base": "http://h/v1", "base_url": "http://other/v1"},
     ],
     ids=str,
 )
 def test_what_the_direct_engine_cannot_is_said_at_once(arguments: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         LM(engine="direct", **arguments)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vertex_project", "aws_region_name", "azure_ad_token", "input_cost_per_token", "output_cost_per_token"]
+    + [
+        "cache_read_input_token_cost",
+        "cost_per_query",
+        "fallbacks",
+        "context_window_fallback_dict",
+        "litellm_metadata",
+    ],
+)
+def test_what_only_litellm_knows_is_refused_where_it_is_not_asked(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}=|does not exist yet"):
+        LM("openai/m", engine="direct", api_base="http://h/v1", **{name: "x"})
+
+
+def test_prices_and_fallbacks_of_litellm_are_known() -> None:
+    """All that litellm counts as a price is refused by name or family; what the wire format has is not."""
+    from litellm.types.utils import CustomPricingLiteLLMParams
+
+    prices = [name for name in CustomPricingLiteLLMParams.model_fields if "_cost" in name]
+    assert len(prices) > 10
+    for name in prices:
+        with pytest.raises(ConfigurationError, match=name):
+            LM("openai/m", engine="direct", **{name: 1})
+    for endpoint in ENDPOINTS.values():
+        assert not any(map(_is_litellms, endpoint.plain))
+
+
+def test_two_addresses_that_differ_are_one_too_many() -> None:
+    with pytest.raises(ConfigurationError, match="api_base=..., base_url="):
+        LM("openai/m", api_base="http://h/v1", base_url="http://other/v1")
+    assert LM("openai/m", api_base="http://h/v1", base_url="http://h/v1/").engine == "direct"
+
+
+@pytest.mark.parametrize("variable", ["SSL_VERIFY", "SSL_CERTIFICATE", "SSL_SECURITY_LEVEL"])
+def test_auto_leaves_to_litellm_what_the_environment_says_to_it_alone(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LM("openai/m").engine == "direct"
+    monkeypatch.setenv(variable, "False")
+    assert LM("openai/m").engine == "litellm"
+    assert LM("openai/m", engine="direct").engine == "direct"
+
+
+def test_a_project_goes_into_a_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "of-the-environment")
+    assert prepared().headers["OpenAI-Project"] == "of-the-environment"
+    out = prepared(project="mine")
+    assert out.headers["OpenAI-Project"] == "mine" and b"project" not in out.body
+
+
+def test_openrouter_is_told_what_app_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OR_SITE_URL", "https://app.example")
+    monkeypatch.setenv("OR_APP_NAME", "An App")
+    told = {"HTTP-Referer": "https://app.example", "X-Title": "An App"}
+    assert told.items() <= prepared("openrouter/a/m").headers.items()
+    assert not told.keys() & prepared("groq/m").headers.keys()
+    assert prepared("openrouter/a/m", extra_headers={"x-title": "Mine"}).headers["x-title"] == "Mine"
 
 
 def test_a_forced_engine_takes_an_unknown_name_as_it_stands() -> None:
