@@ -13,6 +13,7 @@ __all__ = ["StreamedBody"]
 
 # How an event stream begins, and how long its beginning may be to be told from something else.
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+_EVENTS_AS_SAID = re.compile(rb"(?:\xef\xbb\xbf)?\s*[^\s{\[<\"\xef]")
 _LONGEST_NAME = 8
 
 #: An event, or a body that is no event stream, is kept up to here: bytes.
@@ -23,12 +24,16 @@ class StreamedBody:
     """Fed the bytes of a body, gives the data of its events; a body that is no event stream is kept whole.
 
     Events mostly have no name. What one named `error` has as data comes as an error object.
+
+    Args:
+        said: whether its content type says that it is one. Then it is, unless it begins as JSON or HTML does.
     """
 
-    __slots__ = ("_decoder", "_is_events", "_kept", "_size")
+    __slots__ = ("_begins", "_decoder", "_is_events", "_kept", "_size")
 
-    def __init__(self) -> None:
+    def __init__(self, said: bool = False) -> None:
         self._decoder = SSEDecoder()
+        self._begins = _EVENTS_AS_SAID if said else _EVENTS
         self._is_events: bool | None = None  # not yet known
         self._kept: list[bytes] | None = None
         self._size = 0
@@ -51,14 +56,14 @@ class StreamedBody:
 
     def _begin(self, piece: bytes) -> list[bytes]:
         if self._kept is None:  # the first piece: nearly always it says all
-            if _EVENTS.match(piece):
+            if self._begins.match(piece):
                 self._is_events = True
                 return self._decoder.feed(piece)
             self._kept = []
         self._kept.append(piece)
         if self._is_events is None:
             start = b"".join(self._kept)
-            if _EVENTS.match(start):
+            if self._begins.match(start):
                 self._is_events, self._kept = True, None
                 return self._decoder.feed(start)
             if len(start.removeprefix(b"\xef\xbb\xbf").lstrip()) >= _LONGEST_NAME:

@@ -37,8 +37,9 @@ __all__ = ["DirectCalls", "calls"]
 #: Events that are read and cross as one list at most, however much one read brought.
 LARGEST_BATCH = 256
 
-#: Of the body of a refusal so many bytes are read.
+#: Of the body of a refusal so many bytes are read, and for so many seconds: its status says enough.
 _LONGEST_REFUSAL = 64 * 1024
+REFUSAL_SECONDS = 1.0
 
 # Endpoints remembered for what they refuse: that many at most.
 _MEMORY = 1_000
@@ -82,7 +83,8 @@ class DirectCalls:
         """Send a request and give its pieces; see `Engine.stream`."""
         make_raw = await raw_chunks() if request.raw else None
         response = await self._answer(request, stream=True)
-        body, reader = StreamedBody(), DirectReader(make_raw)
+        said_to_be = response.headers.get("Content-Type", "")
+        body, reader = StreamedBody(said_to_be.lower().startswith("text/event-stream")), DirectReader(make_raw)
         failure: LMError | None = None
         whole = False
         content, piece = response.content, b""
@@ -118,6 +120,8 @@ class DirectCalls:
             failure = _judged(request, body, reader, cut_off)
             if reader.done and not content.at_eof():
                 await read_to_end(response)
+        except ValueError as error:  # an event that does not end
+            failure = _malformed(request, error)
         except Exception as error:
             failure = _translated(error, request, begun=reader.begun)
         finally:
@@ -279,9 +283,14 @@ async def _sent(
 
 async def _status_error(response: Response) -> HTTPStatusError:
     text = b""
-    with suppress(Exception):  # the status is known without it
+
+    async def read() -> None:
+        nonlocal text
         while len(text) < _LONGEST_REFUSAL and (piece := await response.content.readany()):
             text += piece
+
+    with suppress(Exception):  # the status is known without it
+        await asyncio.wait_for(read(), REFUSAL_SECONDS)
     body: Any = None
     with suppress(ValueError):
         body = plain_json(text)

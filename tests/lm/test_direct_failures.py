@@ -16,9 +16,10 @@ from lmstream_sync.errors import (
     ConfigurationError,
     LMConnectionError,
     LMProtocolError,
+    RateLimitError,
     ServerError,
 )
-from lmstream_sync.lm import LM
+from lmstream_sync.lm import LM, direct_calls
 from lmstream_sync.testing import Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
 from tests.lm.raw_server import HEAD, chunked, read_request, speaking
@@ -82,6 +83,26 @@ def test_a_chunk_that_is_none_in_the_midst_of_a_reply_is_not_waited_for(tap: Rec
 def test_a_refusal_that_is_nested_too_deep_is_a_refusal() -> None:
     with speaking(saying(whole(DEEP).replace(b"200 OK", b"500 No"))) as place, pytest.raises(ServerError):
         direct(f"http://{place}/v1")("q")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_refusal_whose_body_does_not_end_is_known_by_its_status(
+    streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_calls, "REFUSAL_SECONDS", 0.2)
+    over = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        read_request(connection)
+        head = b"HTTP/1.1 429 No\r\nContent-Type: text/plain\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n"
+        connection.sendall(head + b"too many")
+        over.wait(SOON)
+
+    with speaking(speak) as place:
+        with pytest.raises(RateLimitError, match="too many") as caught:
+            direct(f"http://{place}/v1", timeout=SOON).request(ASKED, {}, RecordingTap() if streamed else None)
+        over.set()
+    assert caught.value.retry_after == 7
 
 
 # Keys.
@@ -218,7 +239,8 @@ def test_nothing_is_imported_on_the_loop_for_tls(variable: str) -> None:
     pytest.importorskip("certifi")
 
     def proxy(connection: socket.socket) -> None:
-        if read_request(connection):
+        """Then it hangs up: one that opens a tunnel, or one that is greeted as if it spoke TLS."""
+        if connection.recv(65536).startswith(b"CONNECT"):
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
 
     with speaking(proxy) as place:
