@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -356,6 +358,15 @@ def test_a_pause_that_does_not_fit_the_total_is_told_at_once(engine: str, whose:
                 lm("q")
         assert len(server.requests) == 1
     assert caught.value.retry_after == 5
+
+
+def test_a_retry_after_may_be_a_date(engine: str, tap: RecordingTap) -> None:
+    when = datetime.now(timezone.utc) + timedelta(seconds=900)
+    with ScriptedServer(Reply(status=429, retry_after=format_datetime(when, usegmt=True))) as server:
+        with pytest.raises(RateLimitError) as caught:
+            server.lm(engine=engine, num_retries=3).request(ASKED, {}, tap)
+        assert len(server.requests) == 1
+    assert caught.value.retry_after is not None and 800 < caught.value.retry_after <= 900
 
 
 # Leaving.

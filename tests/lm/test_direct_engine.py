@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,10 +25,11 @@ import pytest
 
 import lmstream_sync as lms
 from lmstream_sync.errors import BadRequestError, LMConnectionError, LMError, LMInterrupted, LMProtocolError
-from lmstream_sync.lm import LM
+from lmstream_sync.lm import LM, direct_body
 from lmstream_sync.runtime import crossing
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
+from tests.lm.raw_server import read_request, speaking
 from tests.lm.test_secrets import KEY, everything_shown
 from tests.runtime.programs import SOON, in_thread, let_the_loop_settle
 
@@ -100,6 +102,32 @@ def test_what_breaks_off_has_a_name_and_gives_what_came(raw: list[bytes], kind: 
         ask([b"".join(raw)], tap)
     assert "".join(tap.pieces) == ("a" if b"data" in raw[0] and b'"a"' in raw[0] else "")
     assert caught.value.model == "openai/scripted" and caught.value.provider == "openai"
+
+
+@pytest.mark.parametrize("begin", [b"data: ", b": ", b"nonsense"])
+def test_an_event_that_does_not_end_is_held_up_to_a_bound(begin: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_body, "LONGEST", 10_000)
+    with ScriptedServer(Reply(raw=[begin, *[b"x" * 1_000] * 20], stall_after=21)) as server:
+        with pytest.raises(LMProtocolError, match="more than 10000 bytes"):
+            server.lm(engine="direct", num_retries=0, timeout=SOON).request(ASKED, {}, RecordingTap())
+        server.wait_for_reader_left()
+
+
+def test_events_one_after_the_other_may_be_longer_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_body, "LONGEST", 10_000)
+    body = direct_body.StreamedBody()
+    assert [len(body.feed(chunk({"content": "x" * 1_000}))) for _ in range(30)] == [1] * 30
+
+
+@pytest.mark.parametrize("begin", [b"x-note: hello\n", b"data\n\n", b"note\n"])
+def test_a_stream_that_says_it_is_one_may_begin_with_any_line(begin: bytes) -> None:
+    """A field that nobody knows is left out. Source: HTML standard, 9.2.6."""
+    pieces = [begin, chunk({"content": "a"}), *END]
+    for raw in (pieces, [b"".join(pieces)]):
+        with ScriptedServer(Reply(raw=raw, content_type="text/event-stream; charset=utf-8")) as server:
+            assert server.lm(engine="direct").request(ASKED, {}, RecordingTap()).choices[0].text == "a"
+        with ScriptedServer(Reply(raw=raw, content_type="text/plain")) as server, pytest.raises(LMProtocolError):
+            server.lm(engine="direct", num_retries=0).request(ASKED, {}, RecordingTap())
 
 
 def test_every_place_of_one_cut_gives_the_same() -> None:
@@ -194,6 +222,17 @@ def test_a_thousand_models_leave_one_connection() -> None:
             server.lm(engine="direct").request(ASKED, {}, RecordingTap())
         gc.collect()
         assert server.open_connections == 1
+
+
+def test_a_thousand_models_leave_no_more_connections_than_there_are_endpoints() -> None:
+    with ScriptedServer("a") as one, ScriptedServer("b") as two, ScriptedServer("c") as three:
+        servers = {"a": one, "b": two, "c": three}
+        for number in range(334):
+            for text, server in servers.items():
+                lm = server.lm(engine="direct", api_key=f"key-{number}", temperature=number / 1_000)
+                assert lm("q") == [text]
+        assert [server.open_connections for server in servers.values()] == [1, 1, 1]
+        assert len({request.headers["authorization"] for request in one.requests}) == 334
 
 
 def test_a_connection_that_was_left_is_closed_and_one_read_to_the_end_is_kept() -> None:
@@ -389,6 +428,43 @@ def test_a_server_with_a_certificate_of_ones_own_is_trusted_where_the_environmen
             direct(base + "/v1")("q")
         monkeypatch.setenv(variable, str(certificate))
         assert direct(base + "/v1")("q") == ["fine"]
+
+
+@needs_openssl
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_opens_a_tunnel_and_is_told_who_asks(
+    variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    heads: list[bytes] = []
+    sent: list[Any] = []
+
+    def answer(request: Handler) -> tuple[int, dict[str, str], bytes]:
+        sent.append(request.headers)
+        return 200, {}, FINE
+
+    def relay(source: socket.socket, to: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+
+    def proxy(connection: socket.socket) -> None:
+        heads.append(read_request(connection))
+        host, port = heads[-1].split()[1].decode().split(":")
+        with socket.create_connection((host, int(port))) as there:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            threading.Thread(target=relay, args=(there, connection), daemon=True).start()
+            relay(connection, there)
+
+    tls = certified(tmp_path / "behind.pem", monkeypatch)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "behind.pem"))
+    for name in ("NO_PROXY", "no_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(answer, tls) as base, speaking(proxy) as place:
+        monkeypatch.setenv(variable, f"http://me:p%40w@{place}")
+        assert direct(base + "/v1", api_key="the-key")("q") == ["fine"]
+    assert len(heads) == 1 and heads[0].startswith(b"CONNECT 127.0.0.1:")
+    assert b"Proxy-Authorization: Basic bWU6cEB3" in heads[0] and b"the-key" not in heads[0]
+    assert sent[0]["Authorization"] == "Bearer the-key" and sent[0]["Proxy-Authorization"] is None
 
 
 @pytest.mark.parametrize("safe", [False, pytest.param(True, marks=needs_openssl)])
