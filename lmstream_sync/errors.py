@@ -136,7 +136,7 @@ class ServerError(LMError):
 
 
 class LMConnectionError(LMError):
-    """The provider could not be reached: refused, no such host, TLS, connect time-out."""
+    """The provider could not be reached: refused, no such host, TLS, connect time-out, a proxy (407)."""
 
 
 class LMProtocolError(LMError):

@@ -20,7 +20,7 @@ from lmstream_sync.lm.direct_body import StreamedBody
 from lmstream_sync.lm.direct_chunks import DirectReader
 from lmstream_sync.lm.direct_failures import unreached
 from lmstream_sync.lm.direct_http import Response, connections, get_ready, hang_up, read_to_end
-from lmstream_sync.lm.direct_request import base_address, outgoing, shown_base
+from lmstream_sync.lm.direct_request import Outgoing, base_address, outgoing, shown_base
 from lmstream_sync.lm.endpoints import endpoint_of, may_lack_version
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failure_words import own_words
@@ -29,7 +29,7 @@ from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
 from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
 from lmstream_sync.lm.litellm_engine import raw_chunks
 from lmstream_sync.lm.said_errors import error_in, error_without_choices
-from lmstream_sync.lm.secrets import known_secrets, scrub
+from lmstream_sync.lm.secrets import is_secret_name, known_secrets, scrub
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["DirectCalls", "calls"]
@@ -273,12 +273,17 @@ async def _sent(
             error = await _status_error(response)
         finally:
             hang_up(response, whole=True)
-        keyless = error.status_code == 401 and not any(name.lower() == "authorization" for name in asked.headers)
+        keyless = error.status_code == 401 and not _has_a_key(asked)
     except ConfigurationError as raised:
         return None, without_context(raised)
     except Exception as raised:
         return None, _translated(raised, request, begun=False)
     return None, _translated(error, request, begun=False, keyless=keyless)
+
+
+def _has_a_key(asked: Outgoing) -> bool:
+    """Whether a request carries a key in a header, whatever its name, or in its address."""
+    return any(map(is_secret_name, asked.headers)) or scrub(asked.url, ()) != asked.url
 
 
 async def _status_error(response: Response) -> HTTPStatusError:

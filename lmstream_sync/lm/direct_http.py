@@ -195,8 +195,12 @@ def _same_host(url: str, location: str | None) -> str | None:
     """Where a redirect leads, if that is the same host, by a way that is no less safe."""
     if not location:
         return None
-    there = urljoin(url, location)
-    here, to = urlsplit(url), urlsplit(there)
+    try:
+        there = urljoin(url, location)
+        here, to = urlsplit(url), urlsplit(there)
+        _ = to.port
+    except ValueError:  # no address at all
+        return None
     if here.hostname != to.hostname:
         return None
     if (here.scheme, here.port) == (to.scheme, to.port) or (

@@ -66,6 +66,8 @@ _HARMLESS_HEADERS = frozenset(
     }
 )
 _HEADERS = ("headers", "extra_headers")
+#: How the names of environment variables end that say where a proxy or an endpoint is.
+_ADDRESSES = ("_PROXY", "_API_BASE", "_BASE_URL")
 
 #: Shorter values are not taken out of texts: they would be found everywhere.
 _SHORTEST = 4
@@ -166,8 +168,8 @@ def known_secrets(options: Mapping[str, Any]) -> list[str]:
     for name, value in os.environ.items():
         if is_secret_name(name) and len(value) >= _SHORTEST_PERHAPS:
             found.add(value)
-        elif "://" in value:
-            found.update(_in_address(value))  # of a proxy, of an endpoint
+        elif "://" in value and name.upper().endswith(_ADDRESSES):
+            found.update(_in_address(value))
     return sorted(found, key=len, reverse=True)
 
 

@@ -13,6 +13,7 @@ import pytest
 import lmstream_sync as lms
 from lmstream_sync.errors import (
     AuthenticationError,
+    BadRequestError,
     ConfigurationError,
     LMConnectionError,
     LMProtocolError,
@@ -105,6 +106,13 @@ def test_a_refusal_whose_body_does_not_end_is_known_by_its_status(
     assert caught.value.retry_after == 7
 
 
+@pytest.mark.parametrize("location", [b"http://[bad", b"http://127.0.0.1:none/"])
+def test_a_redirect_to_what_is_no_address_leads_nowhere(location: bytes) -> None:
+    data = b"HTTP/1.1 307 Away\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n" % location
+    with speaking(saying(data)) as place, pytest.raises(BadRequestError, match="redirects to another address"):
+        direct(f"http://{place}/v1")("q")
+
+
 # Keys.
 
 
@@ -133,8 +141,13 @@ def test_who_gave_no_key_is_told_so() -> None:
             LM("groq/m", engine="direct", api_base=server.url, cache=False)("q")
         with pytest.raises(AuthenticationError, match="no key was given; give api_key=: who are you"):
             LM("elsewhere/m", engine="direct", api_base=server.url, cache=False)("q")
-        with pytest.raises(AuthenticationError, match="does not accept the key"):
-            LM("groq/m", engine="direct", api_base=server.url, cache=False, api_key="some-key")("q")
+        for given in (
+            {"api_key": "some-key"},
+            {"extra_headers": {"api-key": "some-key"}},
+            {"extra_query": {"key": "k"}},
+        ):
+            with pytest.raises(AuthenticationError, match="does not accept the key"):
+                LM("groq/m", engine="direct", api_base=server.url, cache=False, **given)("q")
 
 
 # What is not reached.
