@@ -126,7 +126,16 @@ class Connections:
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's, which tells nobody of a chunk that is none in the midst of a body: who reads would wait for ever."""
+    """aiohttp's, but for two things. A version without the names that are used here does as it always does.
+
+    It tells nobody of a chunk that is none in the midst of a body: who reads would wait for ever. And
+    it is told to read on whenever a chunk was taken out, which takes six calls to find out that
+    nothing was paused.
+    """
+
+    def resume_reading(self, *args: Any, **kwargs: Any) -> None:
+        if getattr(self, "_reading_paused", True) or getattr(self, "_buffer_paused", True):
+            super().resume_reading(*args, **kwargs)
 
     def set_exception(self, exc: Any, *args: Any, **kwargs: Any) -> None:
         super().set_exception(exc, *args, **kwargs)

@@ -138,7 +138,7 @@ _NOTHING_BESIDE: Final[Mapping[str, tuple[Any, str]]] = MappingProxyType({})
 class _ChoiceReading:
     """Reads one answer of a reply, piece by piece."""
 
-    __slots__ = ("_asked", "_by_text", "_calls_functions", "_natives", "reader")
+    __slots__ = ("_asked", "_by_text", "_calls_functions", "_natives", "reader", "reads_text_alone")
 
     def __init__(self, how: Reading) -> None:
         self.reader = how.adapter.new_reader(how.asked)
@@ -146,16 +146,13 @@ class _ChoiceReading:
         self._calls_functions = how.calls_functions
         #: Empty where the reply is nothing but text, as most are.
         self._natives: Mapping[str, NativeField] = _NONE
+        #: Whether nothing that a model gives beside its text is read.
+        self.reads_text_alone = not how.natives
         if how.natives:
             fields = outputs_of(how.signature)
             self._natives = {name: kind(fields[name]) for name, kind in how.natives.items()}
             #: Native fields of which the text has given something.
             self._by_text: set[str] = set()
-
-    @property
-    def reads_text_alone(self) -> bool:
-        """Whether nothing that a model gives beside its text is read."""
-        return not self._natives
 
     def feed(self, delta: Delta) -> Sequence[FieldEvent]:
         """What a piece has for the fields."""

@@ -25,7 +25,7 @@ import pytest
 
 import lmstream_sync as lms
 from lmstream_sync.errors import BadRequestError, LMConnectionError, LMError, LMInterrupted, LMProtocolError
-from lmstream_sync.lm import LM, direct_body
+from lmstream_sync.lm import LM, direct_body, direct_http
 from lmstream_sync.runtime import crossing
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
@@ -628,3 +628,44 @@ def test_any_number_of_requests_at_once() -> None:
             return await asyncio.gather(*(lm.acall("q") for _ in range(200)))
 
         assert asyncio.run(many()) == [["fine"]] * 200
+
+
+def test_a_reader_who_was_slow_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp stops reading where nobody takes what it read, and reads on afterwards."""
+    paused, resumed = threading.Event(), threading.Event()
+    pause, resume = direct_http.ResponseHandler.pause_reading, direct_http.ResponseHandler.resume_reading
+
+    def pausing(self: Any, *args: Any) -> None:
+        pause(self, *args)
+        paused.set()
+
+    def resuming(self: Any, *args: Any) -> None:
+        resume(self, *args)
+        resumed.set()
+
+    monkeypatch.setattr(direct_http.ResponseHandler, "pause_reading", pausing)
+    monkeypatch.setattr(direct_http.ResponseHandler, "resume_reading", resuming)
+    words = [f"{number:07d} " * 2_000 for number in range(500)]  # 8 MB
+    with ScriptedServer(Reply(raw=[*(chunk({"content": each}) for each in words), *END])) as server:
+        lm = server.lm(engine="direct")
+        with lms.context(queue_size=4), lms.stream(lm, "q") as stream:
+            first = next(iter(stream))
+            assert paused.wait(SOON)
+            resumed.clear()
+            got = first.chunk + "".join(event.chunk for event in stream if isinstance(event, lms.StreamResponse))
+    assert resumed.is_set() and got == "".join(words)
+
+
+def test_where_nothing_was_paused_nothing_is_asked_to_read_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bool] = []
+    whole = direct_http.ResponseHandler.resume_reading
+
+    def counted(self: Any, *args: Any) -> None:
+        calls.append(self._reading_paused)
+        whole(self, *args)
+
+    monkeypatch.setattr(direct_http.ResponseHandler, "resume_reading", counted)
+    with ScriptedServer(Reply(pieces=[f"w{number} " for number in range(50)])) as server:
+        server.lm(engine="direct")("q")
+        "".join(lms.stream(server.lm(engine="direct"), "q").text("text"))
+    assert not calls or all(calls)
