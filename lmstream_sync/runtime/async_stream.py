@@ -48,7 +48,7 @@ class AsyncEventStream:
             idle = stream._nothing_yet()
             while idle or (event := stream._take_now()) is NOTHING:
                 idle = False
-                waiting = self._begin_wait(SLICE if watch is None else watch.slice())
+                waiting = self._begin_wait(SLICE if watch is None else watch.slice(), timeout is None)
                 if waiting is not None and not await waiting:
                     watch = self._look(watch)
         finally:
@@ -64,16 +64,21 @@ class AsyncEventStream:
 
     __anext__ = next
 
-    def _begin_wait(self, seconds: float) -> asyncio.Future[bool] | None:
+    def _begin_wait(self, seconds: float, for_ever: bool) -> asyncio.Future[bool] | None:
         """In the turn: what is done when something came or the time is up; `None` where something is there.
 
         The waker stays in the channel: where nobody waits, being called does nothing.
+
+        Args:
+            seconds: how long to wait at most.
+            for_ever: it may be longer where all is well.
         """
         woken = self._wakeup
         if woken is None or woken.loop is not asyncio.get_running_loop():
             woken = self._wakeup = Wakeup()
         else:
             woken.renew()
+        woken.thread = self.stream._call.thread if for_ever else None
         channel = self.stream._channel
         if channel.waker is not woken:
             channel.wake_with(woken)
@@ -105,7 +110,7 @@ class AsyncEventStream:
                 came = stream._fill_now()
                 if came is None:
                     break
-                waiting = None if came else self._begin_wait(watch.slice())
+                waiting = None if came else self._begin_wait(watch.slice(), timeout is None)
                 if waiting is not None and not await waiting:
                     self._look(watch)
         except Expired:

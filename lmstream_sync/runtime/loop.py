@@ -99,6 +99,11 @@ class LoopThread:
         """Whether it runs, or is about to."""
         return not self._ended.is_set()
 
+    @property
+    def reachable(self) -> bool:
+        """Whether it is alive, and of this process."""
+        return not self._ended.is_set() and self._generation == fork.generation
+
     def post(self, fn: Callable[..., object], *args: Any) -> bool:
         """Have a function called on the loop, from any thread and from the garbage collector.
 

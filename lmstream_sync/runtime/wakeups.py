@@ -2,21 +2,24 @@
 
 Each reader's loop has one bell, which all waits on it share: those that are ended while the
 loop has not come round yet are told together, by one write to its wake-up pipe, and one timer
-serves as the slice of all of them.
+serves as the slice of all of them. When that passes, only those are told who have something to
+look at: a thousand readers who wait need not be woken every second to find that all is well.
 
 Who touches what: `rung` is extended by any thread and emptied on the reader's loop; `called` is
 set by who rings and unset on the loop before it empties `rung`, so that whoever comes second of
 the two sees the other; `_waiting` and `_ticking` belong to the reader's loop. A bell refers to
-its loop only through waits that were not ended, and are forgotten after a slice; where the loop was
-closed meanwhile, when another loop gets its bell.
+its loop only through waits that were not ended; those that were, or were left, are forgotten after a
+slice, and all where the loop was closed, when another loop gets its bell.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
 from collections import deque
 
+from lmstream_sync.runtime.loop import LoopThread
 from lmstream_sync.runtime.waiting import SLICE
 
 __all__ = ["Wakeup"]
@@ -26,11 +29,16 @@ class Wakeup:
     """A wait on the running loop that any thread may end, by calling this; one waits on it at a time.
 
     For waits as short as can be, `begin` gives what is awaited, and `end` is called after the last of them.
+
+    Attributes:
+        thread: the loop thread of what is waited for. While it serves, and the interpreter does not
+            end, the wait goes on when a slice has passed; without one each slice ends it.
     """
 
-    __slots__ = ("_bell", "_came", "_posted", "_timer", "entered", "loop")
+    __slots__ = ("_bell", "_came", "_posted", "_timer", "entered", "loop", "thread")
 
     def __init__(self) -> None:
+        self.thread: LoopThread | None = None
         self.loop = asyncio.get_running_loop()
         self._bell = _bell_of(self.loop)
         self._timer: asyncio.TimerHandle | None = None
@@ -83,6 +91,11 @@ class Wakeup:
         if not self._came.done():
             self._came.set_result(came)
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether somebody waits, for what may still come, with nothing to look at but the interpreter."""
+        return self.thread is not None and self.thread.reachable and not self._came.done()
+
 
 class _Bell:
     """Tells the waits of one loop that something came for them."""
@@ -120,9 +133,13 @@ class _Bell:
     def _slice_over(self) -> None:
         self._ticking = False
         waiting, self._waiting = self._waiting, set()
+        exiting = not threading.main_thread().is_alive()
         for each in waiting:
-            each.entered = False  # it enters again where it waits again
-            each.settle(False)
+            if each.may_go_on and not exiting:
+                self.enter(each)
+            else:
+                each.entered = False  # it enters again where it waits again
+                each.settle(False)
 
 
 _bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = weakref.WeakKeyDictionary()

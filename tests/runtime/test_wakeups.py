@@ -62,6 +62,49 @@ def test_a_slice_that_passes_ends_the_wait_with_false_and_it_may_be_waited_on_ag
     run(main)
 
 
+class Serving:
+    """A loop thread, as far as a wait looks at it."""
+
+    reachable = True
+
+
+def test_a_wait_for_what_may_still_come_is_not_woken_when_a_slice_has_passed() -> None:
+    async def main() -> None:
+        thread: Any = Serving()
+        patient, other = Wakeup(), Wakeup()
+        patient.thread = thread
+        waits = [asyncio.ensure_future(each.wait(LONG)) for each in (patient, other)]
+        for _ in range(2):  # two slices, as the other wait tells
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            assert waits[1].done() and not waits[1].result() and not waits[0].done()
+            other.renew()
+            waits[1] = asyncio.ensure_future(other.wait(LONG))
+        in_thread(patient)
+        assert await waits[0]
+        # One whose thread serves no more is told at the next slice.
+        patient.renew()
+        thread.reachable = False
+        assert not await patient.wait(LONG)
+        waits[1].cancel()
+
+    run(main)
+
+
+def test_a_wait_that_was_left_is_forgotten_after_a_slice() -> None:
+    async def main() -> None:
+        wakeup, other = Wakeup(), Wakeup()
+        wakeup.thread = thread = Serving()  # type: ignore[assignment]
+        wakeup.begin(LONG).cancel()
+        assert wakeup.entered
+        assert not await other.wait(LONG)
+        assert not wakeup.entered
+        gone = weakref.ref(thread)
+        del wakeup, thread
+        assert gone() is None
+
+    run(main)
+
+
 def test_many_waits_that_end_while_the_loop_is_busy_are_told_by_one_wake_up() -> None:
     async def main() -> None:
         wakeups = [Wakeup() for _ in range(200)]
