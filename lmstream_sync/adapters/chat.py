@@ -20,6 +20,9 @@ from lmstream_sync.signatures.signature import SignatureMeta, inputs_of, outputs
 
 __all__ = ["ChatAdapter", "ChatReader"]
 
+# A named tuple without a call of Python's: there is one for every piece.
+_made = tuple.__new__
+
 
 class ChatAdapter(AdapterWithFallback):
     """Writes prompts with a marker line before each field, and reads replies of the same form.
@@ -100,7 +103,7 @@ class ChatReader:
         if not scanner.at_line_start:
             if field is not None and "\n" not in text:
                 given = field.add(text)  # what most pieces are
-                return [FieldDelta(self._name, given, False)] if given else []
+                return [_made(FieldDelta, (self._name, given, False))] if given else []
         elif scanner.goes_on(text):
             if self._held is None:
                 self._held = []

@@ -145,7 +145,7 @@ class _Attempt:
             pieces = self._engine.stream(self._request)
             try:
                 async for deltas in pieces:
-                    clock.touch()
+                    clock.clocks.touch()
                     assembly.add(deltas)
                     if not self._begun:
                         if not any(map(carries_token, deltas)):

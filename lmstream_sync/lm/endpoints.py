@@ -202,9 +202,15 @@ def said(*names: str) -> str | None:
     # Most are not set, and asking for one of those takes `os.environ` 0.8 µs: what it keeps tells it in 0.1.
     kept = getattr(environ, "_data", None)
     for name in names:
-        if (kept is None or environ.encodekey(name) in kept) and (value := environ.get(name)):
+        if (kept is None or _as_kept(name) in kept) and (value := environ.get(name)):
             return value
     return None
+
+
+@lru_cache(maxsize=100)
+def _as_kept(name: str) -> Any:
+    """A variable's name as `os.environ` keeps it."""
+    return os.environ.encodekey(name)
 
 
 def joined_to(base: str, path: str) -> str:

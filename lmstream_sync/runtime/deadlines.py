@@ -234,14 +234,15 @@ class RequestClock:
             is not ours.
     """
 
-    __slots__ = ("_call", "_clocks", "_first_at", "_passed", "_still", "_task", "_total_at", "has_own_idle", "timeout")
+    __slots__ = ("_call", "_first_at", "_passed", "_still", "_task", "_total_at", "clocks", "has_own_idle", "timeout")
 
     def __init__(self, timeout: Timeout, call: _Clocked) -> None:
         self.timeout = timeout
         #: Whether its `idle` differs from the call's.
         self.has_own_idle = False
         self._call = call
-        self._clocks = call.clocks
+        #: Those of the call, which are touched whenever the provider sent something.
+        self.clocks = call.clocks
         self._task: asyncio.Task[object] | None = None
         self._first_at: float | None = None
         self._total_at: float | None = None
@@ -250,21 +251,21 @@ class RequestClock:
 
     async def __aenter__(self) -> RequestClock:
         self._task = asyncio.current_task()
-        limits, of_call = self.timeout, self._clocks.timeout
+        limits, of_call = self.timeout, self.clocks.timeout
         if limits is not of_call:
             self.has_own_idle = limits.idle != of_call.idle
             if limits.total is not None and limits.total != of_call.total:
                 self._total_at = asyncio.get_running_loop().time() + limits.total
-        self._clocks.begin(self)
+        self.clocks.begin(self)
         if self._total_at is not None:
-            self._clocks.look_by(self._total_at)
+            self.clocks.look_by(self._total_at)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.arrived()
-        self._clocks.end(self)
+        self.clocks.end(self)
         task, self._task = self._task, None
         if self._passed is None or self._call.stopping:
             return
@@ -289,26 +290,22 @@ class RequestClock:
         """The request is about to be sent: `first` begins, `idle` stands still."""
         if not self._still:
             self._still = True
-            self._clocks.stand_still()
+            self.clocks.stand_still()
         first = self.timeout.first
         if self._first_at is None and first is not None:
             self._first_at = asyncio.get_running_loop().time() + first
-            self._clocks.look_by(self._first_at)
+            self.clocks.look_by(self._first_at)
 
     def arrived(self) -> None:
         """The first token came: `first` is over and `idle` counts again. May be called again."""
         self._first_at = None
         if self._still:
             self._still = False
-            self._clocks.move_again()
-
-    def touch(self) -> None:
-        """The provider sent something."""
-        self._clocks.touch()
+            self.clocks.move_again()
 
     def remaining(self) -> float | None:
         """Seconds until the first of `first`, its own `total` and the call's passes; `None` where none is set."""
-        ends = [at for at in (self._first_at, self._total_at, self._clocks.total_at) if at is not None]
+        ends = [at for at in (self._first_at, self._total_at, self.clocks.total_at) if at is not None]
         return max(0.0, min(ends) - asyncio.get_running_loop().time()) if ends else None
 
     @property

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
+from functools import lru_cache
 from typing import Any
 
 from lmstream_sync.callbacks import shared_loop_is
@@ -233,8 +234,12 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def _context_for(protocol: Any) -> Context:
     """The context to open a connection in: that of nobody for one of a pool, else a copy of the one of here."""
-    pooled = any(kind.__module__.startswith(_POOLED) for kind in type(protocol).__mro__)
-    return Context() if pooled else copy_context()
+    return Context() if _is_pooled(type(protocol)) else copy_context()
+
+
+@lru_cache(maxsize=100)
+def _is_pooled(kind: type) -> bool:
+    return any(each.__module__.startswith(_POOLED) for each in kind.__mro__)
 
 
 #: The libraries whose connections outlive the request that opened them: aiohttp, and httpx by way of anyio.

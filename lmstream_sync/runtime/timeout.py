@@ -49,8 +49,14 @@ class Timeout:
         ConfigurationError: a value is no positive number.
     """
 
-    __slots__ = ("_given",)
+    # Plain attributes: each is asked for several times a call.
+    __slots__ = ("_given", "connect", "first", "idle", "reader", "total")
 
+    connect: float | None
+    first: float | None
+    idle: float | None
+    total: float | None
+    reader: float | None
     _given: dict[str, float | None]
 
     def __init__(
@@ -72,34 +78,11 @@ class Timeout:
                 )
             given[name] = None if value is None else float(value)
         object.__setattr__(self, "_given", given)
+        for name, default in _DEFAULTS.items():
+            object.__setattr__(self, name, given.get(name, default))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Timeout does not change; make a new one")
-
-    @property
-    def connect(self) -> float | None:
-        """Seconds for the HTTP connection."""
-        return self._value("connect")
-
-    @property
-    def first(self) -> float | None:
-        """Seconds from the request to its first token."""
-        return self._value("first")
-
-    @property
-    def idle(self) -> float | None:
-        """Seconds in which nothing moves."""
-        return self._value("idle")
-
-    @property
-    def total(self) -> float | None:
-        """Seconds from the call to its end."""
-        return self._value("total")
-
-    @property
-    def reader(self) -> float | None:
-        """Seconds the task waits for its reader."""
-        return self._value("reader")
 
     def given(self, name: str) -> bool:
         """Whether a field was set here, rather than left to its default."""
@@ -125,9 +108,6 @@ class Timeout:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ConfigurationError(f"timeout={value!r}: give seconds, or lms.Timeout(first=..., idle=..., total=...)")
         return cls(total=value)
-
-    def _value(self, name: str) -> float | None:
-        return self._given.get(name, _DEFAULTS[name])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Timeout) and self._given == other._given

@@ -126,12 +126,14 @@ class SignatureMeta(type):
 
 def inputs_of(signature: SignatureMeta) -> Mapping[str, Field]:
     """`signature.input_fields`, not to be changed: no dict of one's own, for what looks at every call."""
-    return signature._sorted()[0]
+    known = signature._by_kind
+    return known[0] if known is not None and not signature._forward else signature._sorted()[0]
 
 
 def outputs_of(signature: SignatureMeta) -> Mapping[str, Field]:
     """`signature.output_fields`, not to be changed."""
-    return signature._sorted()[1]
+    known = signature._by_kind
+    return known[1] if known is not None and not signature._forward else signature._sorted()[1]
 
 
 class Signature(metaclass=SignatureMeta):

@@ -23,8 +23,8 @@ from .replies import chat
 
 STREAMS = 20
 
-#: Calls of functions of ours, and coroutines of ours that go on, for a piece that comes by itself: 54 of CPython 3.11.
-MOST_CALLS = 56
+#: Calls of functions of ours, and coroutines of ours that go on, for a piece that comes by itself: 53 of CPython 3.11.
+MOST_CALLS = 55
 
 #: Objects of our classes, and coroutines of ours, that one open stream of a `Predict` may consist of.
 MOST = 50
