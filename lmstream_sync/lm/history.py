@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -28,7 +29,7 @@ def history_entry(
     """One request as `LM.history` shows it; `options` must be without secrets, and the entry's own."""
     return {
         "uuid": f"{random.getrandbits(128):032x}",  # told apart, not hard to guess
-        "timestamp": datetime.datetime.now().isoformat(timespec="milliseconds"),
+        "timestamp": _now(),
         "model": model,
         "prompt": prompt,
         "messages": messages,
@@ -39,6 +40,22 @@ def history_entry(
         "cached": cached,
         "error": error,
     }
+
+
+#: The last second that was written, and how.
+_second = (0, "")
+
+
+def _now() -> str:
+    """The local time to the millisecond, as ISO 8601 has it; most requests share their second with another."""
+    global _second
+    now = time.time()
+    second, written = _second
+    if second != int(now):
+        second = int(now)
+        written = datetime.datetime.fromtimestamp(second).isoformat()
+        _second = (second, written)
+    return f"{written}.{int(now % 1 * 1000):03d}"
 
 
 def shown(entries: Iterable[Mapping[str, Any]]) -> str:

@@ -234,7 +234,8 @@ class _Loop(asyncio.SelectorEventLoop):
 
 def _context_for(protocol: Any) -> Context:
     """The context to open a connection in: that of nobody for one of a pool, else a copy of the one of here."""
-    return Context() if _is_pooled(type(protocol)) else copy_context()
+    kind: Any = type(protocol)
+    return Context() if _is_pooled(kind) else copy_context()
 
 
 @lru_cache(maxsize=100)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import copy
+import datetime
 import threading
 from typing import Any
 
@@ -261,6 +262,20 @@ def test_a_misspelt_option_of_one_request_is_refused_too(wrong: dict[str, Any], 
                 ask()
         assert server.requests == []
         assert lm("q", top_p=0.5, seed=1) == ["fine"]
+
+
+def test_the_history_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedServer("fine") as server:
+        lm = server.lm()
+        before = datetime.datetime.now()
+        lm("q")
+        said = datetime.datetime.fromisoformat(lm.history[-1]["timestamp"])
+        assert before - datetime.timedelta(milliseconds=1) <= said <= datetime.datetime.now()
+        for now in (1_700_000_000.25, 1_700_000_000.5, 1_700_000_001.0):
+            monkeypatch.setattr("time.time", lambda now=now: now)
+            lm("q")
+            told = datetime.datetime.fromisoformat(lm.history[-1]["timestamp"])
+            assert told == datetime.datetime.fromtimestamp(now) and len(lm.history[-1]["timestamp"]) == 23
 
 
 def test_a_misspelt_option_is_refused_and_others_pass() -> None:
