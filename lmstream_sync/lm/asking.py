@@ -58,7 +58,7 @@ class _Asking(Protocol):
         """What serves a request."""
         ...
 
-    def _ended(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
+    def _ended(self, asked: Asked, reply: Reply | None, error: Exception | None) -> None:
         """The provider answered, or this went wrong."""
         ...
 
@@ -96,12 +96,12 @@ async def ask_engine(lm: _Asking, asked: Asked, tap: Tap | None) -> Reply:
     except LMStreamError as error:
         failure = error
     except Exception as error:
-        lm._ended(asked, None, f"{type(error).__name__}: {error}")
+        lm._ended(asked, None, error)
         raise
     else:
         lm._ended(asked, reply, None)
         return reply
-    lm._ended(asked, None, f"{type(failure).__name__}: {failure}")
+    lm._ended(asked, None, failure)
     try:
         raise without_context(failure)
     finally:

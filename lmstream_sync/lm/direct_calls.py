@@ -28,7 +28,7 @@ from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_
 from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
 from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
 from lmstream_sync.lm.litellm_engine import raw_chunks
-from lmstream_sync.lm.said_errors import error_in, error_without_choices
+from lmstream_sync.lm.said_errors import error_in, error_without_choices, failure_said
 from lmstream_sync.lm.secrets import is_secret_name, known_secrets, scrub
 from lmstream_sync.runtime.clocks import touch
 
@@ -179,7 +179,7 @@ class DirectCalls:
             found = plain_json(body)
             told = error_in(found) or error_without_choices(found)
             if told is not None:
-                failure = _told(request, told, begun=False)
+                failure = failure_said(told, request, begun=False)
             elif (reply := whole_reply(found, request.model)) is not None:
                 return reply
             else:
@@ -316,12 +316,12 @@ async def _status_error(response: Response) -> HTTPStatusError:
 def _judged(request: LMRequest, body: StreamedBody, reader: DirectReader, cut_off: bool) -> LMError | None:
     """The error, where the stream ended before the reply did."""
     if reader.error is not None:
-        return _told(request, reader.error, begun=reader.begun)
+        return failure_said(reader.error, request, begun=reader.begun)
     if reader.refused is not None:
         return _malformed(request, reader.refused)
     if (stray := reader.stray) is not None:
         if (told := error_without_choices(stray)) is not None:
-            return _told(request, told, begun=False)
+            return failure_said(told, request, begun=False)
         if reader.complete:
             return no_choices(request.model)
     if reader.complete:
@@ -347,12 +347,6 @@ def _malformed(request: LMRequest, error: Exception) -> LMError:
     )
     failure.__cause__ = cleaned(error, secrets)
     return failure
-
-
-def _told(request: LMRequest, error: Mapping[str, Any], *, begun: bool) -> LMError:
-    """What an error object with status 200 means."""
-    secrets = known_secrets(request.options)
-    return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=begun, said=error)
 
 
 def _translated(error: Exception, request: LMRequest, *, begun: bool, keyless: bool = False) -> LMError:

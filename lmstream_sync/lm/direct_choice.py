@@ -24,10 +24,8 @@ __all__ = ["check_direct", "is_plain"]
 _LITELLM_ONLY = frozenset(
     {
         "allowed_openai_params",
-        "base_model",
         "api_type",
-        "azure_ad_token",
-        "azure_ad_token_provider",
+        "base_model",
         "caching",
         "client",
         "custom_llm_provider",
@@ -55,7 +53,7 @@ _LITELLM_ONLY = frozenset(
 )
 
 #: Whole families of them: accounts of clouds that have a format of their own, prices, other models to fall back on.
-_LITELLM_FAMILIES = re.compile(r"^(?:aws|azure|litellm|vertex|vertex_ai|watsonx)_|_costs?(?:_|$)|^cost_per_|fallback")
+_LITELLM_FAMILIES = re.compile(r"^(?:aws|azure|litellm|vertex|watsonx)_|_costs?(?:_|$)|^cost_per_|fallback")
 
 #: Variables of the environment that litellm's connections obey, and ours do not.
 _LITELLM_VARIABLES = ("SSL_VERIFY", "SSL_CERTIFICATE", "SSL_SECURITY_LEVEL")
@@ -154,8 +152,8 @@ def check_direct(request: LMRequest) -> None:
         raise ConfigurationError(
             "LM(cache_in_memory=False, engine=\"direct\"): litellm's cache is litellm's; leave engine= out"
         )
-    if litellms := [name for name in options if _is_litellms(name)]:
-        only = min(litellms)
+    only = min(filter(_is_litellms, options), default=None)
+    if only is not None:
         raise ConfigurationError(f'LM({only}=..., engine="direct"): only litellm knows this option; leave engine= out')
     if isinstance(options.get("response_format"), type):
         raise ConfigurationError('LM(response_format=<a class>, engine="direct"): give its JSON schema as a dict')

@@ -150,7 +150,7 @@ def _headers(
     for kind in ("headers", "extra_headers"):
         if more := options.get(kind):
             for name, value in more.items():
-                if isinstance(value, str) and not value.isprintable() and any(each in value for each in "\r\n\0"):
+                if isinstance(value, str) and any(each in value for each in "\r\n\0"):
                     raise ConfigurationError(f"LM({model!r}): the header {name} has a line break in it")
                 _set(headers, str(name), value)
     return headers

@@ -20,6 +20,7 @@ from lmstream_sync.lm.usage import plain_usage
 __all__ = [
     "ChunkReader",
     "counted_usage",
+    "field_of",
     "is_whole",
     "no_choices",
     "provider_fields",
@@ -35,7 +36,8 @@ _WIRE_NAMES = {"reasoning": "reasoning_content"}
 _STAMP = ("id", "created", "model")
 
 
-def _get(holder: Any, name: str) -> Any:
+def field_of(holder: Any, name: str) -> Any:
+    """What a mapping or an object has under a name, or `None`."""
     if isinstance(holder, Mapping):
         return holder.get(name)
     return getattr(holder, name, None)
@@ -56,7 +58,7 @@ def text_of_content(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list):
-        parts = [part if isinstance(part, str) else _get(part, "text") for part in value]
+        parts = [part if isinstance(part, str) else field_of(part, "text") for part in value]
         return "".join(part for part in parts if isinstance(part, str))
     return None
 
@@ -64,19 +66,19 @@ def text_of_content(value: Any) -> str | None:
 def thought_of(message: Any) -> str | None:
     """The model's reasoning; Mistral sends it as a part of the content."""
     for name in ("reasoning_content", "reasoning"):
-        thought = _get(message, name)
+        thought = field_of(message, name)
         if thought is not None:
             return thought if isinstance(thought, str) else None
-    content = _get(message, "content")
+    content = field_of(message, "content")
     if not isinstance(content, list):
         return None
-    parts = [text_of_content(_get(part, "thinking")) for part in content if _get(part, "type") == "thinking"]
+    parts = [text_of_content(field_of(part, "thinking")) for part in content if field_of(part, "type") == "thinking"]
     return "".join(part for part in parts if part) if parts else None
 
 
 def provider_fields(message: Any) -> dict[str, Any] | None:
     """What litellm puts beside the wire format's own fields: `{"citation": ...}` in Anthropic's stream."""
-    found = _get(message, "provider_specific_fields")
+    found = field_of(message, "provider_specific_fields")
     if not isinstance(found, Mapping) or not found:
         return None
     fields = {name: _plain(value) for name, value in found.items()}
@@ -103,7 +105,7 @@ def counted_usage(usage: Any) -> dict[str, Any] | None:
 
 def is_whole(response: Any) -> bool:
     """Whether this is a whole response and no stream."""
-    choices = _get(response, "choices")
+    choices = field_of(response, "choices")
     return isinstance(choices, list) and not hasattr(response, "__anext__")
 
 
@@ -119,8 +121,8 @@ class ChunkReader:
         """The deltas of one chunk, one for each choice in it."""
         if isinstance(chunk, str):
             return [Delta(content=self._whole_text(0, "content", chunk))]
-        usage = counted_usage(_get(chunk, "usage"))
-        choices = _get(chunk, "choices") or ()
+        usage = counted_usage(field_of(chunk, "usage"))
+        choices = field_of(chunk, "choices") or ()
         deltas: list[Delta] = []
         for choice in choices:
             first = not deltas
@@ -128,7 +130,7 @@ class ChunkReader:
         if not deltas:
             deltas.append(Delta(usage=usage, raw=chunk))
         if self._joiners and self.joining:
-            self._stamp = {name: value for name in _STAMP if (value := _get(chunk, name))}
+            self._stamp = {name: value for name in _STAMP if (value := field_of(chunk, name))}
         return deltas
 
     @property
@@ -164,16 +166,16 @@ class ChunkReader:
         return Delta(refusal=self._whole_text(index, "refusal", text), index=index)
 
     def _delta(self, choice: Any, usage: dict[str, Any] | None, raw: Any) -> Delta:
-        index = _get(choice, "index")
+        index = field_of(choice, "index")
         index = index if isinstance(index, int) else 0
-        piece = _get(choice, "delta")
+        piece = field_of(choice, "delta")
         if piece is None:
-            piece = _get(choice, "message")
-        content = self._joined(index, "content", piece, text_of_content(_get(piece, "content")))
+            piece = field_of(choice, "message")
+        content = self._joined(index, "content", piece, text_of_content(field_of(piece, "content")))
         reasoning = self._joined(index, "reasoning", piece, thought_of(piece))
-        finish = _get(choice, "finish_reason")
-        calls = _get(piece, "tool_calls")
-        refusal = _get(piece, "refusal")
+        finish = field_of(choice, "finish_reason")
+        calls = field_of(piece, "tool_calls")
+        refusal = field_of(piece, "refusal")
         return Delta(
             content=content,
             reasoning=reasoning,
@@ -207,19 +209,19 @@ class ChunkReader:
 
 def whole_reply(response: Any, model: str) -> Reply | None:
     """A whole response as a reply; `None` where it has no choices."""
-    choices = _get(response, "choices")
+    choices = field_of(response, "choices")
     if not isinstance(choices, list) or not choices:
         return None
     read: list[Choice] = []
     for position, choice in enumerate(choices):
-        message = _get(choice, "message")
+        message = field_of(choice, "message")
         if message is None:
-            message = _get(choice, "delta")
-        index = _get(choice, "index")
+            message = field_of(choice, "delta")
+        index = field_of(choice, "index")
         reasoning = thought_of(message)
-        finish = _get(choice, "finish_reason")
-        content = text_of_content(_get(message, "content")) or text_of_content(_get(choice, "text")) or ""
-        refusal = _get(message, "refusal")
+        finish = field_of(choice, "finish_reason")
+        content = text_of_content(field_of(message, "content")) or text_of_content(field_of(choice, "text")) or ""
+        refusal = field_of(message, "refusal")
         if refusal is None:  # where litellm puts that of a whole reply
             refusal = (provider_fields(message) or {}).get("refusal")
         read.append(
@@ -227,13 +229,13 @@ def whole_reply(response: Any, model: str) -> Reply | None:
                 text=joined(content),
                 reasoning=joined(reasoning) if reasoning is not None else None,
                 finish_reason=str(finish) if finish else None,
-                tool_calls=_whole_calls(_get(message, "tool_calls") or ()),
+                tool_calls=_whole_calls(field_of(message, "tool_calls") or ()),
                 refusal=joined(refusal) if isinstance(refusal, str) else None,
                 index=index if isinstance(index, int) else position,
                 provider_fields=provider_fields(message) or {},
             )
         )
-    return Reply(choices=read, usage=counted_usage(_get(response, "usage")) or {}, model=model)
+    return Reply(choices=read, usage=counted_usage(field_of(response, "usage")) or {}, model=model)
 
 
 def _whole_calls(calls: Iterable[Any]) -> list[dict[str, Any]]:

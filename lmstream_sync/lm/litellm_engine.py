@@ -36,7 +36,7 @@ from lmstream_sync.lm.litellm_stream import StreamReader, in_batches
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
 from lmstream_sync.lm.rehearsal import import_the_largest, local_cost_map, rehearse
-from lmstream_sync.lm.said_errors import error_in
+from lmstream_sync.lm.said_errors import error_in, failure_said
 from lmstream_sync.lm.secrets import known_secrets, reveal
 from lmstream_sync.runtime.loop import at_loop_end, end_first_at_exit, on_loop_thread
 from lmstream_sync.runtime.threads import closing_unawaited
@@ -217,9 +217,10 @@ class LitellmEngine:
         response = await self._answer(litellm, request, stream=False)
         if request.engine_cache:
             await let_it_write()
-        failure = _error_of(response, request)
-        if failure is not None:
-            del response
+        told = error_in(response)
+        if told is not None:
+            failure = failure_said(told, request, begun=False)
+            del response, told
             try:
                 raise failure
             finally:
@@ -287,15 +288,6 @@ class LitellmEngine:
             said=wire.error_said(alone=alone) if wire is not None else None,
             cut_off=wire is not None and wire.ended_inside_a_line,
         )
-
-
-def _error_of(response: Any, request: LMRequest) -> LMError | None:
-    """What a whole response with an error in it means."""
-    told = error_in(response)
-    if told is None:
-        return None
-    secrets = known_secrets(request.options)
-    return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=False, said=told)
 
 
 def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> None:

@@ -6,7 +6,7 @@ Knows litellm by the module object that it is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from types import ModuleType
@@ -15,14 +15,13 @@ from typing import Any
 from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
 from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.engine import Delta, LMRequest
-from lmstream_sync.lm.failures import provider_of, translated
+from lmstream_sync.lm.failures import provider_of
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
 from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_as_pieces
 from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import Wire
-from lmstream_sync.lm.said_errors import error_in, error_without_choices
-from lmstream_sync.lm.secrets import known_secrets
+from lmstream_sync.lm.said_errors import error_in, error_without_choices, failure_said
 
 __all__ = ["LARGEST_BATCH", "StreamReader", "in_batches"]
 
@@ -193,19 +192,13 @@ class StreamReader:
         if self._wire.whole_body()[0]:
             failure, self._failure = self._failure, None
             return failure
-        model = self._request.model
         if (told := self._wire.error_said(alone=not self.has_text)) is not None:
-            return self._told(told, begun=self.has_text)
+            return failure_said(told, self._request, begun=self.has_text)
         if self._wire.complete(_finish_reason(self._response)):
             return None
+        model = self._request.model
         said = "its stream ended with neither a finish reason nor [DONE]" if self.begun else "the provider sent nothing"
         return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
-
-    def _told(self, said: Mapping[str, Any], *, begun: bool) -> LMError:
-        """What an error that the provider said with status 200 means."""
-        secrets = known_secrets(self._request.options)
-        model = self._request.model
-        return translated(EOFError("the stream ended"), model=model, secrets=secrets, begun=begun, said=said)
 
     def let_go(self) -> None:
         """Take out of litellm's wrapper and of what lies beneath what refers back to them.
@@ -227,10 +220,10 @@ class StreamReader:
             if told is None:
                 return deltas
             deltas = [*filter(carries_text, deltas)]
-            self._failure = self._told(told, begun=bool(deltas))
+            self._failure = failure_said(told, self._request, begun=bool(deltas))
             return deltas
         if told is not None:
-            self._failure = self._told(told, begun=False)
+            self._failure = failure_said(told, self._request, begun=False)
             return []
         what = "JSON without choices" if body is not None else "something else"
         raise LMProtocolError(

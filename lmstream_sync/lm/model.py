@@ -357,11 +357,11 @@ class LM:
             lambda: ask_engine(self, asked, tap), timeout=asked.timeout, name=f"a request to {self.model}"
         )
 
-    def _ended(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
+    def _ended(self, asked: Asked, reply: Reply | None, error: Exception | None) -> None:
         """On the loop: the provider answered, or failed to."""
         if reply is not None and asked.key is not None and _says_something(reply):
             cache_in_force().put(asked.key, reply)
-        self._remember(asked, reply, error)
+        self._remember(asked, reply, f"{type(error).__name__}: {error}" if error is not None else None)
 
     def _remember(self, asked: Asked, reply: Reply | None, error: str | None) -> None:
         self.history.append(

@@ -112,8 +112,8 @@ async def _calls(litellm: ModuleType, internal_call: ContextVar[bool] | None) ->
         return httpx.Response(200, json=_WHOLE)
 
     transport = httpx.MockTransport(provider)
-    client: Any = httpx.AsyncClient(transport=transport)  # newer releases of openai name another class and take this
-    async with client as http:
+    http: Any = httpx.AsyncClient(transport=transport)  # newer releases of openai name another class and take this
+    async with http:
         client = openai.AsyncOpenAI(
             api_key="none", base_url="http://rehearsal.invalid", http_client=http, max_retries=0
         )

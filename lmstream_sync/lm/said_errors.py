@@ -1,4 +1,4 @@
-"""Errors that a provider says with status 200: in the place of a chunk, within one, in the place of a reply. Pure.
+"""Errors that a provider says with status 200: in the place of a chunk, within one, in the place of a reply.
 
 The forms are seen at OpenAI's and Anthropic's endpoints (`error`), vLLM's (`object`), OpenRouter's
 (`choices[].error`, the finish reason `error`), FastAPI's (`detail`) and at gateways (`event: error`).
@@ -10,9 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lmstream_sync.errors import LMError
+from lmstream_sync.lm.engine import LMRequest
+from lmstream_sync.lm.failures import translated
 from lmstream_sync.lm.json_decoding import as_json, plain_json
+from lmstream_sync.lm.litellm_chunks import field_of
+from lmstream_sync.lm.secrets import known_secrets
 
-__all__ = ["error_in", "error_without_choices", "with_named_errors"]
+__all__ = ["error_in", "error_without_choices", "failure_said", "with_named_errors"]
 
 _ERROR = "error"
 _LONGEST = 2_000
@@ -29,14 +34,14 @@ def error_in(found: Any) -> Mapping[str, Any] | None:
             return found
         if _ERROR in (found.get("object"), found.get("type")):
             return _as_error(found)
-    choices = _get(found, "choices")
+    choices = field_of(found, "choices")
     for choice in choices if isinstance(choices, list) else ():
         # litellm makes `stop` of that finish reason, and keeps both here.
-        kept = _get(choice, "provider_specific_fields")
-        error = _get(choice, _ERROR) or _get(kept, _ERROR)
+        kept = field_of(choice, "provider_specific_fields")
+        error = field_of(choice, _ERROR) or field_of(kept, _ERROR)
         if error:
             return {_ERROR: error if isinstance(error, (Mapping, str)) else str(error)}
-        if _ERROR in (_get(choice, "finish_reason"), _get(kept, "native_finish_reason")):
+        if _ERROR in (field_of(choice, "finish_reason"), field_of(kept, "native_finish_reason")):
             return _as_error("the provider ended the reply with the finish reason 'error'")
     return None
 
@@ -46,6 +51,18 @@ def error_without_choices(found: Any) -> Mapping[str, Any] | None:
     if not isinstance(found, Mapping) or "choices" in found:
         return None
     return _as_error(found) if isinstance(found.get("message"), str) or found.get("detail") else None
+
+
+def failure_said(said: Mapping[str, Any], request: LMRequest, *, begun: bool) -> LMError:
+    """What an error means that a provider said with status 200.
+
+    Args:
+        said: a mapping with `error`.
+        request: what was asked.
+        begun: whether something of the reply had come.
+    """
+    secrets = known_secrets(request.options)
+    return translated(EOFError("the reply ended"), model=request.model, secrets=secrets, begun=begun, said=said)
 
 
 def with_named_errors(events: list[bytes], names: Mapping[int, str]) -> list[bytes]:
@@ -74,7 +91,3 @@ def _as_error(said: Any) -> Mapping[str, Any]:
         return {_ERROR: {"message": said if isinstance(said, str) else json.dumps(said)[:_LONGEST]}}
     words = next((said[name] for name in ("message", "detail") if isinstance(said.get(name), str)), None)
     return {_ERROR: {**said, "message": json.dumps(said)[:_LONGEST] if words is None else words}}
-
-
-def _get(holder: Any, name: str) -> Any:
-    return holder.get(name) if isinstance(holder, Mapping) else getattr(holder, name, None)
