@@ -13,15 +13,15 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lmstream_sync.settings import settings
 
 __all__ = [
     "BaseCallback",
     "HookedCall",
+    "StreamCallbacks",
     "active_call_id",
-    "no_stream",
     "put_back",
     "shared_loop_is",
     "stream_callbacks",
@@ -34,15 +34,22 @@ _log = logging.getLogger("lmstream_sync.callbacks")
 active_call_id: ContextVar[str | None] = ContextVar("lmstream_sync_active_call_id", default=None)
 
 
-def no_stream(kind: str) -> Sequence[BaseCallback]:
-    """What `stream_callbacks` holds outside streams."""
-    return ()
+class StreamCallbacks(Protocol):
+    """What a stream's reader is told of the calls that its program makes.
+
+    Attributes:
+        kinds: of which kinds of calls it may be told.
+    """
+
+    kinds: frozenset[str]
+
+    def callbacks(self) -> Sequence[BaseCallback]:
+        """What tells it."""
+        ...
 
 
-#: Given a kind of call, the callbacks of the stream that this code runs for; set by `streaming` in a call's context.
-stream_callbacks: ContextVar[Callable[[str], Sequence[BaseCallback]]] = ContextVar(
-    "lmstream_sync_stream_callbacks", default=no_stream
-)
+#: That of the stream that this code runs for; set by `streaming` in a call's context.
+stream_callbacks: ContextVar[StreamCallbacks | None] = ContextVar("lmstream_sync_stream_callbacks", default=None)
 
 #: A callback on the event loop that takes longer than this is named in a warning: seconds.
 SLOW_ON_LOOP = 0.1
@@ -113,7 +120,8 @@ def watching(kind: str, own: Sequence[Any] | None = None) -> Sequence[Any]:
         kind: `"module"`, `"lm"`, `"tool"`, `"adapter_format"` or `"adapter_parse"`.
         own: callbacks that were given to what is called.
     """
-    configured, streams = settings.callbacks, stream_callbacks.get()(kind)
+    configured, stream = settings.callbacks, stream_callbacks.get()
+    streams = stream.callbacks() if stream is not None and kind in stream.kinds else ()
     if not configured and not own and not streams:
         return ()
     start, end = _HOOKS[kind]

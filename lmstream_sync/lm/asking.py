@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lmstream_sync.errors import LMStreamError
-from lmstream_sync.lm.assembly import Assembly, carries_token
+from lmstream_sync.lm.assembly import Assembly
 from lmstream_sync.lm.engine import Delta, Engine, LMRequest, Reply, Tap
 from lmstream_sync.lm.failures import without_context
 from lmstream_sync.lm.retry import retrying
@@ -148,7 +148,7 @@ class _Attempt:
                     clock.clocks.touch()
                     assembly.add(deltas)
                     if not self._begun:
-                        if not any(map(carries_token, deltas)):
+                        if not assembly.begun:
                             early = [] if early is None else early
                             early += deltas
                             continue

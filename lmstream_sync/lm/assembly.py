@@ -9,16 +9,11 @@ from lmstream_sync.lm.engine import Choice, Delta, Reply
 from lmstream_sync.lm.surrogates import joined
 from lmstream_sync.lm.tool_fragments import CallSorter
 
-__all__ = ["Assembly", "carries_text", "carries_token"]
-
-
-def carries_token(delta: Delta) -> bool:
-    """Whether a piece has something of the reply in it: text, thought, a tool call, an end."""
-    return bool(delta.finish_reason) or carries_text(delta)
+__all__ = ["Assembly", "carries_text"]
 
 
 def carries_text(delta: Delta) -> bool:
-    """The same without the end."""
+    """Whether a piece has something of the reply in it: text, thought, a tool call."""
     return bool(
         delta.content
         or delta.reasoning
@@ -104,19 +99,31 @@ class _Calls:
 
 
 class Assembly:
-    """Fed every delta of one reply, gives the whole. Keeps what the deltas hold, and not them."""
+    """Fed every delta of one reply, gives the whole. Keeps what the deltas hold, and not them.
 
-    __slots__ = ("_choices", "usage")
+    Attributes:
+        begun: whether anything of the reply came: text, thought, a tool call, an end.
+        usage: what the provider reported last.
+    """
+
+    __slots__ = ("_first", "_others", "begun", "usage")
 
     def __init__(self) -> None:
-        self._choices: dict[int, _Parts] = {}
+        #: The choice with index 0, which mostly is the only one; those of others by their index.
+        self._first: _Parts | None = None
+        self._others: dict[int, _Parts] | None = None
+        self.begun = False
         self.usage: dict[str, Any] | None = None
 
     def add(self, deltas: Sequence[Delta]) -> None:
         """More pieces came."""
-        choices = self._choices
+        first, others = self._first, self._others
         for delta in deltas:
-            parts = choices.get(delta.index)
+            index = delta.index
+            if index == 0:
+                parts = first
+            else:
+                parts = others.get(index) if others is not None else None
             if (  # text and nothing else: nearly all of them
                 parts is not None
                 and delta.reasoning is None
@@ -131,10 +138,26 @@ class Assembly:
                 continue
             if delta.usage:
                 self.usage = delta.usage
-            if carries_token(delta) or delta.provider_fields:
-                if parts is None:
-                    parts = choices[delta.index] = _Parts()
-                parts.add(delta)
+            if delta.finish_reason or carries_text(delta):
+                self.begun = True
+            elif not delta.provider_fields:
+                continue
+            if parts is None:
+                parts = _Parts()
+                if index == 0:
+                    self._first = first = parts
+                else:
+                    if others is None:
+                        self._others = others = {}
+                    others[index] = parts
+            parts.add(delta)
+
+    def _choices(self) -> list[tuple[int, _Parts]]:
+        """By their indices, in order."""
+        choices = dict(self._others or ())
+        if self._first is not None:
+            choices[0] = self._first
+        return sorted(choices.items())
 
     @property
     def characters(self) -> int:
@@ -143,7 +166,7 @@ class Assembly:
             sum(map(len, parts.content))
             + sum(map(len, parts.reasoning or ()))
             + (parts.calls.characters if parts.calls is not None else 0)
-            for parts in self._choices.values()
+            for _, parts in self._choices()
         )
 
     def reply(self, model: str) -> Reply:
@@ -158,7 +181,7 @@ class Assembly:
                 index=index,
                 provider_fields=_whole_fields(parts.provider_fields) if parts.provider_fields else {},
             )
-            for index, parts in sorted(self._choices.items())
+            for index, parts in self._choices()
         ]
         return Reply(choices=choices or [Choice()], usage=dict(self.usage or {}), model=model)
 

@@ -20,7 +20,7 @@ _LONGEST_NAME = 8
 LONGEST = 64 * 1024 * 1024
 
 
-class StreamedBody:
+class StreamedBody(SSEDecoder):
     """Fed the bytes of a body, gives the data of its events; a body that is no event stream is kept whole.
 
     Events mostly have no name. What one named `error` has as data comes as an error object.
@@ -29,10 +29,10 @@ class StreamedBody:
         said: whether its content type says that it is one. Then it is, unless it begins as JSON or HTML does.
     """
 
-    __slots__ = ("_begins", "_decoder", "_is_events", "_kept", "_size")
+    __slots__ = ("_begins", "_is_events", "_kept", "_size")
 
     def __init__(self, said: bool = False) -> None:
-        self._decoder = SSEDecoder()
+        super().__init__()
         self._begins = _EVENTS_AS_SAID if said else _EVENTS
         self._is_events: bool | None = None  # not yet known
         self._kept: list[bytes] | None = None
@@ -45,40 +45,35 @@ class StreamedBody:
             ValueError: an event, or the body of another kind, is longer than `LONGEST`.
         """
         if self._is_events:
-            events = self._decoder.feed(piece)
+            events = SSEDecoder.feed(self, piece)  # `super()` makes an object for each piece
             self._size = 0 if events else self._size + len(piece)
         else:
             events = self._begin(piece)
             self._size += len(piece)
         if self._size > LONGEST:
             raise ValueError(f"an event of more than {LONGEST} bytes")
-        return events if self._decoder.types is None else with_named_errors(events, self._decoder.types)
+        return events if self.types is None else with_named_errors(events, self.types)
 
     def _begin(self, piece: bytes) -> list[bytes]:
         if self._kept is None:  # the first piece: nearly always it says all
             if self._begins.match(piece):
                 self._is_events = True
-                return self._decoder.feed(piece)
+                return super().feed(piece)
             self._kept = []
         self._kept.append(piece)
         if self._is_events is None:
             start = b"".join(self._kept)
             if self._begins.match(start):
                 self._is_events, self._kept = True, None
-                return self._decoder.feed(start)
+                return super().feed(start)
             if len(start.removeprefix(b"\xef\xbb\xbf").lstrip()) >= _LONGEST_NAME:
                 self._is_events = False
         return []
 
     def finish(self) -> list[bytes]:
         """The data of an event that the end of the body cut off."""
-        events = self._decoder.finish()
-        return events if self._decoder.types is None else with_named_errors(events, self._decoder.types)
-
-    @property
-    def inside_a_line(self) -> bool:
-        """Whether the last line that came has not ended."""
-        return self._decoder.inside_a_line
+        events = super().finish()
+        return events if self.types is None else with_named_errors(events, self.types)
 
     @property
     def unlike_events(self) -> bool:

@@ -114,10 +114,11 @@ class DirectCalls:
                 # What was read is not kept while the next is waited for.
                 piece, events, some, deltas = b"", (), (), None
             cut_off = not reader.over and body.inside_a_line
-            if deltas := self._rest(request, body, reader, make_raw):
-                yield deltas
+            if not reader.ended_plainly:
+                if deltas := self._rest(request, body, reader, make_raw):
+                    yield deltas
+                failure = _judged(request, reader, cut_off)
             whole = reader.done or not reader.over
-            failure = _judged(request, body, reader, cut_off)
             if reader.done and not content.at_eof():
                 await read_to_end(response)
         except ValueError as error:  # an event that does not end
@@ -139,9 +140,10 @@ class DirectCalls:
         if body.unlike_events:
             found = body.whole()
             reader.error = error_in(found) or error_without_choices(found)
+            reader.over = reader.error is not None
             if is_whole(found) and (found["choices"] or reader.error is None):
                 deltas = whole_as_pieces(found, request.model, make_raw)
-                reader.done = True
+                reader.over = reader.done = True
                 if reader.error is not None:
                     deltas = [*filter(carries_text, deltas)]
                     reader.begun = bool(deltas)
@@ -159,8 +161,8 @@ class DirectCalls:
         if not reader.over:
             cut_off = body.inside_a_line
             deltas = reader.read(body.finish())
-            if cut_off:
-                reader.refused = None  # not malformed, but cut off
+            if cut_off and reader.refused is not None:
+                reader.over, reader.refused = False, None  # not malformed, but cut off
         return deltas + reader.finish()
 
     async def complete(self, request: LMRequest) -> Reply:
@@ -313,7 +315,7 @@ async def _status_error(response: Response) -> HTTPStatusError:
     )
 
 
-def _judged(request: LMRequest, body: StreamedBody, reader: DirectReader, cut_off: bool) -> LMError | None:
+def _judged(request: LMRequest, reader: DirectReader, cut_off: bool) -> LMError | None:
     """The error, where the stream ended before the reply did."""
     if reader.error is not None:
         return failure_said(reader.error, request, begun=reader.begun)

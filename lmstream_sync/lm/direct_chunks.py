@@ -34,6 +34,7 @@ class DirectReader:
 
     Attributes:
         begun: whether anything of the reply came.
+        over: whether nothing more is read: after `[DONE]`, an error, or an event that is no chunk.
         done: whether `[DONE]` came.
         error: the error that came in the place of a chunk, or within one, as a mapping with `error`.
         refused: why an event is no chunk; nothing is read after it.
@@ -50,6 +51,7 @@ class DirectReader:
         "begun",
         "done",
         "error",
+        "over",
         "refused",
     )
 
@@ -62,15 +64,10 @@ class DirectReader:
         self._seen: int | None = None
         self._before: set[int] | None = None
         self._finished: set[int] | None = None
-        self.begun = self.done = False
+        self.begun = self.over = self.done = False
         self.error: Mapping[str, Any] | None = None
         self._stray: dict[str, Any] | None = None
         self.refused: ValueError | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is read: `[DONE]`, an error, or an event that is no chunk."""
-        return self.done or self.error is not None or self.refused is not None
 
     def read(self, events: Sequence[bytes]) -> list[Delta]:
         """The pieces in some events."""
@@ -146,6 +143,11 @@ class DirectReader:
         return self._stray if self._seen is None else None
 
     @property
+    def ended_plainly(self) -> bool:
+        """Whether `[DONE]` came after chunks of the usual shape alone: nothing is left, and nothing is wrong."""
+        return self.done and self._chunks is None and self._seen is not None
+
+    @property
     def complete(self) -> bool:
         """Whether the provider said the end: `[DONE]`, or a finish reason of every choice that began."""
         if self.done or self._finished is None:
@@ -156,7 +158,7 @@ class DirectReader:
         """An event that the typed decoder did not take, or whose raw object is wanted."""
         stripped = data.strip()
         if stripped == b"[DONE]":
-            self.done = True
+            self.over = self.done = True
             return
         if not stripped:
             return
@@ -165,10 +167,11 @@ class DirectReader:
             if not isinstance(chunk, dict):
                 raise ValueError(f"an event is a JSON {type(chunk).__name__} and no object")
         except ValueError as error:
-            self.refused = error
+            self.over, self.refused = True, error
             return
         self.error = error_in(chunk)
         if self.error is not None:
+            self.over = True
             if isinstance(chunk.get("choices"), list):
                 deltas += filter(carries_text, self._read_slowly(chunk))
             return

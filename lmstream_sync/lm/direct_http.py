@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 import urllib.request
 from contextlib import suppress
@@ -144,11 +145,27 @@ class _Protocol(ResponseHandler):
             body.set_exception(exc)
 
 
+class _Socket(socket.socket):
+    """One that says of what kind it is by plain numbers: asyncio asks seven times for each connection.
+
+    `socket.socket` looks an enumeration's member up for each answer.
+    """
+
+    if issubclass(socket.socket, socket.SocketType):  # else somebody put a class of his own in its place
+        family: Any = socket.SocketType.family
+        type: Any = socket.SocketType.type
+
+
+def _new_socket(address: Any) -> socket.socket:
+    """A socket for what `getaddrinfo` gave."""
+    return _Socket(*address[:3])
+
+
 class _Connector(aiohttp.TCPConnector):
-    """Opens connections that speak `_Protocol`."""
+    """Opens connections that speak `_Protocol`, over `_Socket`."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(socket_factory=_new_socket, **options)
         self._factory: Any = partial(_Protocol, loop=asyncio.get_running_loop())
 
 

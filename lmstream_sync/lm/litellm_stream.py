@@ -17,7 +17,7 @@ from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.engine import Delta, LMRequest
 from lmstream_sync.lm.failures import provider_of
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
-from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, whole_as_pieces
+from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, no_choices, whole_as_pieces
 from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import Wire
@@ -194,9 +194,9 @@ class StreamReader:
             return failure
         if (told := self._wire.error_said(alone=not self.has_text)) is not None:
             return failure_said(told, self._request, begun=self.has_text)
-        if self._wire.complete(_finish_reason(self._response)):
-            return None
         model = self._request.model
+        if self._wire.complete(_finish_reason(self._response)):
+            return no_choices(model) if self._wire.strays_alone else None
         said = "its stream ended with neither a finish reason nor [DONE]" if self.begun else "the provider sent nothing"
         return LMInterrupted(f"{model}: the reply broke off: {said}", provider=provider_of(model), model=model)
 

@@ -85,6 +85,7 @@ class Wire:
         self._finished: dict[int, str] = {}
         self._refused: dict[int, str] = {}
         self._is_gemini = self._gemini_ending = self._gemini_ended = False
+        self._has_choices = self._has_strays = False
         self.chunks = 0
         self.usage_reported = False
 
@@ -155,7 +156,12 @@ class Wire:
         usage = chunk.get("usage") if isinstance(chunk, dict) else getattr(chunk, "usage", None)
         if usage is not None:
             self.usage_reported = True
-        for choice in getattr(chunk, "choices", None) or ():
+        choices = getattr(chunk, "choices", None)
+        if choices:
+            self._has_choices = True
+        elif choices is None and usage is None and "choices" in getattr(type(chunk), "model_fields", ()):
+            self._has_strays = True
+        for choice in choices or ():
             index = getattr(choice, "index", 0) or 0
             if reason := getattr(choice, "finish_reason", None):
                 self._finished[index] = str(reason)
@@ -163,6 +169,11 @@ class Wire:
                 self._begun.add(index)
             if refusal := getattr(getattr(choice, "delta", None), "refusal", None):
                 self._refused[index] = self._refused.get(index, "") + str(refusal)
+
+    @property
+    def strays_alone(self) -> bool:
+        """Whether objects came where chunks of chat completions should, and not one with choices."""
+        return self._has_strays and not self._has_choices
 
     @property
     def ended_inside_a_line(self) -> bool:

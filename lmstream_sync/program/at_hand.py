@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmstream_sync.callbacks import no_stream, stream_callbacks
+from lmstream_sync.callbacks import stream_callbacks
 from lmstream_sync.lm import LM
 from lmstream_sync.program.chain_of_thought import ChainOfThought
 from lmstream_sync.program.entries import FOUR, OneCall, nearest
@@ -58,7 +58,7 @@ def answer_at_hand(program: Any, run: Run) -> Prediction | None:
         run: what `written_run` gave for the call; one that `may_be_at_hand`.
     """
     current_observer.set(None)
-    stream_callbacks.set(no_stream)
+    stream_callbacks.set(None)
     try:
         if run.predictor is program:
             return _answer(run)

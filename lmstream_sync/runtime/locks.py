@@ -10,7 +10,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from operator import attrgetter
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 __all__ = ["ForkSafeLock", "renew_all", "take_all"]
 
@@ -31,11 +33,18 @@ class ForkSafeLock:
         """Give the lock back."""
         self._lock.release()
 
-    def __enter__(self) -> bool:
-        return self._lock.acquire()
+    if TYPE_CHECKING:
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self._lock.release()
+        def __enter__(self) -> bool: ...
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        ) -> None: ...
+
+    else:
+        # Those of the lock itself, whichever it is by now, with no function of Python's in between.
+        __enter__ = property(attrgetter("_lock.__enter__"))
+        __exit__ = property(attrgetter("_lock.__exit__"))
 
     def renew(self) -> None:
         """Put a fresh lock in place (in a forked child, where its holder does not exist)."""

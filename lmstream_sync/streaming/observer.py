@@ -7,7 +7,7 @@ One `CallObserver` a call. `begin` may come from any thread of the program; `saw
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from lmstream_sync.adapters.reader import FieldDelta, FieldEvent, FieldRestart
 from lmstream_sync.events import StreamResponse, StreamRestart
@@ -19,6 +19,7 @@ from lmstream_sync.signatures import SignatureMeta, outputs_of
 from lmstream_sync.streaming.listener import Bound
 from lmstream_sync.streaming.partial_field import PartialField, partial_field
 from lmstream_sync.streaming.portion import Sent
+from lmstream_sync.streaming.status import StatusMessageProvider, StatusSender, kinds_told
 
 __all__ = ["CallObserver", "Carried", "RawTap"]
 
@@ -48,18 +49,50 @@ class CallObserver:
         bound: the listeners, bound to predictors.
         names: id of predictor → its name, for what is seen without a listener.
         everything: listen to each field of each predictor, also of unknown ones.
+        provider: makes the status messages.
     """
 
-    def __init__(self, call: Call, bound: Sequence[Bound], names: dict[int, str], *, everything: bool = False) -> None:
+    __slots__ = (
+        "_begun",
+        "_bound",
+        "_call",
+        "_everything",
+        "_first",
+        "_matched",
+        "_met",
+        "_names",
+        "_provider",
+        "_raw",
+        "_sender",
+        "caught",
+        "hit_cache",
+        "kinds",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        bound: Sequence[Bound],
+        names: dict[int, str],
+        *,
+        everything: bool = False,
+        provider: StatusMessageProvider | Literal[False] = False,
+    ) -> None:
         self._call = call
+        self._provider = provider
+        #: Of which kinds of calls the provider may say something: see `StreamCallbacks`.
+        self.kinds = kinds_told(provider)
+        # Made when a call of such a kind is: most streams never have one.
+        self._sender: tuple[StatusSender] | None = None
         self._bound = bound
         self._names = names
         self._everything = everything
         self._raw = not bound and not everything
         # Listeners that were bound to no predictor → the one that they turned out to mean.
         self._matched: dict[Bound, Any] | None = None
-        #: id → predictor, of those that had their first run; kept, so that no other gets the id.
-        self._begun: dict[int, Any] = {}
+        #: A predictor that had its first run, and the others, where there are any, by their ids.
+        self._first: Any = None
+        self._begun: dict[int, Any] | None = None
         # The predictors met at run time, kept for the same reason.
         self._met: list[Any] | None = None
         self.caught = False
@@ -94,22 +127,39 @@ class CallObserver:
         run.first_of = first_of
         return run
 
+    def callbacks(self) -> Sequence[StatusSender]:
+        """See `StreamCallbacks`."""
+        if self._sender is None:
+            assert self._provider is not False
+            self._sender = (StatusSender(self._provider, self._call),)
+        return self._sender
+
     def not_begun(self, predictor: Any) -> None:
         """The first run of a predictor failed with nothing shown: the next is its first."""
         with _deciding:
-            self._begun.pop(id(predictor), None)
+            if predictor is self._first:
+                self._first = None
+            elif self._begun is not None:
+                self._begun.pop(id(predictor), None)
 
     def _listeners(self, predictor: Any, fields: Mapping[str, Any]) -> list[Bound]:
         """Those that see this run."""
         seeing: list[Bound] = []
         with _deciding:
-            first = id(predictor) not in self._begun
+            begun = predictor is self._first or (self._begun is not None and id(predictor) in self._begun)
+            begins = False
             for each in self._bound:
-                if each.field in fields and self._means(each, predictor):
-                    if not each.allow_reuse:
-                        self._begun[id(predictor)] = predictor
-                    if first or each.allow_reuse:
+                if each.field in fields and (each.predictor is predictor or self._means(each, predictor)):
+                    begins = begins or not each.allow_reuse
+                    if not begun or each.allow_reuse:
                         seeing.append(each)
+            if begins and not begun:
+                if self._first is None:
+                    self._first = predictor
+                elif self._begun is None:
+                    self._begun = {id(predictor): predictor}
+                else:
+                    self._begun[id(predictor)] = predictor
         return seeing
 
     def _everything_of(self, predictor: Any, output_fields: Iterable[str]) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final, Literal
 
 from lmstream_sync.callbacks import BaseCallback
 from lmstream_sync.events import StatusMessage
@@ -12,7 +11,7 @@ from lmstream_sync.runtime.call import Call
 from lmstream_sync.runtime.crossing import run_in_call
 from lmstream_sync.runtime.loop import on_loop_thread
 
-__all__ = ["StatusMessageProvider", "StatusSender", "StatusSenders", "says_of_all"]
+__all__ = ["StatusMessageProvider", "StatusSender", "kinds_told"]
 
 
 class StatusMessageProvider:
@@ -118,40 +117,20 @@ _OF_MODULES_AND_MODELS = (
 )
 
 
-class StatusSenders:
-    """What sends the status messages of one call, by the kind of what they tell of.
-
-    The sender is made when a call of such a kind is: most streams never have one.
-
-    Args:
-        provider: see `StatusSender`.
-        call: the same.
-    """
-
-    __slots__ = ("_call", "_made", "_of_all", "_provider")
-
-    def __init__(self, provider: StatusMessageProvider, call: Call) -> None:
-        self._provider = provider
-        self._call = call
-        # Not for what nothing is said of: a callback has its price, and this is one of every stream.
-        self._of_all = says_of_all(provider)
-        self._made: tuple[StatusSender] | None = None
-
-    def __call__(self, kind: str) -> Sequence[StatusSender]:
-        """The callbacks for a kind of call, where the provider may say something of it."""
-        if kind != "tool" and not (self._of_all and kind in ("module", "lm")):
-            return ()
-        if self._made is None:
-            self._made = (StatusSender(self._provider, self._call),)
-        return self._made
+_NOTHING: Final[frozenset[str]] = frozenset()
+_TOOLS: Final = frozenset({"tool"})
+_ALL: Final = frozenset({"tool", "module", "lm"})
 
 
-def says_of_all(provider: StatusMessageProvider) -> bool:
-    """Whether a provider may say something of modules and models, and not of tools alone."""
+def kinds_told(provider: StatusMessageProvider | Literal[False]) -> frozenset[str]:
+    """Of which kinds of calls a provider may say something: a callback has its price, and nearly all are of tools."""
+    if provider is False:
+        return _NOTHING
     if type(provider) is StatusMessageProvider and not vars(provider):
-        return False  # that of nearly every stream
-    return any(
+        return _TOOLS  # that of nearly every stream
+    said = any(
         hasattr(provider, name)
         and getattr(getattr(provider, name), "__func__", None) is not getattr(StatusMessageProvider, name)
         for name in _OF_MODULES_AND_MODELS
     )
+    return _ALL if said else _TOOLS

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, overload
 
-from lmstream_sync.callbacks import BaseCallback, no_stream, stream_callbacks
+from lmstream_sync.callbacks import stream_callbacks
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm import LM
 from lmstream_sync.lm.tap import direct_tap
@@ -28,7 +28,7 @@ from lmstream_sync.streaming.listener import Bound, StreamListener, bind, every_
 from lmstream_sync.streaming.messages_in import lm_program
 from lmstream_sync.streaming.observer import CallObserver, RawTap
 from lmstream_sync.streaming.running import Runner, runner_of, settled, streamified
-from lmstream_sync.streaming.status import StatusMessageProvider, StatusSenders, says_of_all
+from lmstream_sync.streaming.status import StatusMessageProvider, kinds_told
 from lmstream_sync.streaming.stream import AsyncStream, Stream
 
 __all__ = ["stream", "streamify"]
@@ -191,17 +191,13 @@ class _Plan:
         if run is None:
             check_call(self._program, args, kwargs)
         tally = UsageTally(current_tally.get())
-        opened = _Opened(self, args, kwargs, include_final, tally, run)
-        call = Call(opened.run, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
-        if run is not None and may_be_at_hand(run) and not self._tells_of_all:
+        begin = partial(self._run_call, args, kwargs, include_final, tally, run)
+        call = Call(begin, new_channel(self._queue_size), limits_asked(self._timeout), self._name)
+        if run is not None and may_be_at_hand(run) and "lm" not in kinds_told(self._provider):
             found = copy_context().run(answer_at_hand, self._program, run)
             if found is not None:
                 call.end_at_once(found)
         return Stream(call, self._listened, self._readable or self._string_fields(), tally, self._granularities)
-
-    @property
-    def _tells_of_all(self) -> bool:
-        return self._provider is not False and says_of_all(self._provider)
 
     @property
     def raw(self) -> bool:
@@ -213,16 +209,34 @@ class _Plan:
         # The names of predictors are looked up anew: what a program is made of may change.
         named = isinstance(self._program, Module) and (self._everything or not self._bound)
         names = {id(each): name for name, each in self._program.named_predictors()} if named else {}
-        return CallObserver(call, self._bound, names, everything=self._everything)
+        return CallObserver(call, self._bound, names, everything=self._everything, provider=self._provider)
 
-    def status_senders(self, call: Call) -> Callable[[str], Sequence[BaseCallback]]:
-        """What sends the status messages of one call, by the kind of what they tell of."""
-        return StatusSenders(self._provider, call) if self._provider is not False else no_stream
-
-    def run(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-        """Run the program, on the loop."""
-        running: Awaitable[Any] = self._run(call, args, kwargs)
-        return running
+    async def _run_call(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        include_final: bool,
+        tally: UsageTally,
+        begun: Run | None,
+        call: Call,
+    ) -> Any:
+        """Run the program, on the loop, in a context of the call's own."""
+        observer, raw = self.observer(call), self.raw
+        current_observer.set(observer)
+        direct_tap.set(partial(_raw_tap, call) if raw else None)
+        current_tally.set(tally)
+        stream_callbacks.set(observer)
+        run_under_way.set(begun)
+        del begun  # it is the predictor's, and an open stream holds this frame
+        value = await self._run(call, args, kwargs)
+        if not isinstance(value, Prediction):
+            value = await settled(value, call)
+        if isinstance(value, Prediction):
+            if include_final or raw or observer.hit_cache or not observer.caught:
+                call.last = (value,)
+        elif value is not None:
+            call.last = (value,)
+        return value
 
     def _string_fields(self) -> tuple[FieldKey, ...]:
         """The string output fields, for `Stream.text` without listeners."""
@@ -234,48 +248,6 @@ class _Plan:
             for field in predictor.signature.output_fields.values()
             if field.annotation is str
         )
-
-
-class _Opened:
-    """One call of a streamified program. (A function inside `open` would be eight objects for it.)"""
-
-    __slots__ = ("_args", "_begun", "_include_final", "_kwargs", "_plan", "_tally")
-
-    def __init__(
-        self,
-        plan: _Plan,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        include_final: bool,
-        tally: UsageTally,
-        begun: Run | None,
-    ) -> None:
-        self._plan = plan
-        self._args = args
-        self._kwargs = kwargs
-        self._include_final = include_final
-        self._tally = tally
-        self._begun = begun
-
-    async def run(self, call: Call) -> Any:
-        """On the loop, in a context of the call's own."""
-        plan = self._plan
-        observer, raw = plan.observer(call), plan.raw
-        current_observer.set(observer)
-        direct_tap.set(partial(_raw_tap, call) if raw else None)
-        current_tally.set(self._tally)
-        stream_callbacks.set(plan.status_senders(call))
-        run_under_way.set(self._begun)
-        self._begun = None
-        value = await plan.run(call, self._args, self._kwargs)
-        if not isinstance(value, Prediction):
-            value = await settled(value, call)
-        if isinstance(value, Prediction):
-            if self._include_final or raw or observer.hit_cache or not observer.caught:
-                call.last = (value,)
-        elif value is not None:
-            call.last = (value,)
-        return value
 
 
 def _raw_tap(call: Call, lm: LM) -> RawTap:

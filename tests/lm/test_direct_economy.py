@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from lmstream_sync.lm.direct_calls import calls
+from lmstream_sync.lm.direct_http import _Socket
 from lmstream_sync.lm.direct_request import _plain_url, outgoing
 from lmstream_sync.lm.engine import Delta, LMRequest
 from lmstream_sync.lm.secrets import hide
@@ -70,6 +72,22 @@ def test_the_environment_is_asked_for_each_request(monkeypatch: pytest.MonkeyPat
             lm("q")
             headers = server.requests[-1].headers
             assert [headers.get(header) for header in variables.values()] == [value or None] * 2
+
+
+def test_a_connection_says_of_what_kind_it_is_without_an_enumeration() -> None:
+    """asyncio asks for each connection seven times, and `socket.socket` looks a member up for each answer."""
+    gate = Gate()
+    with ScriptedServer(Reply(pieces=["a", "b"], pauses={1: gate})) as server:
+        port = int(server.url.split(":")[2].split("/")[0])
+        asking = threading.Thread(target=lambda: server.lm(engine="direct").request(ASKED, {}, RecordingTap()))
+        asking.start()
+        gate.wait()
+        ours = [each for each in gc.get_objects() if type(each) is _Socket and each.fileno() >= 0]
+        (found,) = [each for each in ours if each.getpeername()[1] == port]
+        assert (found.family, found.type) == (socket.AF_INET, socket.SOCK_STREAM)
+        assert type(found.family) is type(found.type) is int
+        gate.release()
+        asking.join(10)
 
 
 def test_an_address_with_a_secret_in_it_is_not_remembered() -> None:

@@ -96,9 +96,18 @@ def test_a_stream_without_any_words_is_an_empty_reply(engine: str, raw: list[byt
         assert server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap).choices[0].text == ""
 
 
-def test_objects_of_another_kind_alone_are_no_reply(tap: RecordingTap) -> None:
-    with ScriptedServer(Reply(raw=[event({"hello": 1}), DONE])) as server, pytest.raises(LMProtocolError):
-        server.lm(engine="direct", num_retries=0).request(ASKED, {}, tap)
+@pytest.mark.parametrize("more", [[], [event({"choices": []})], [event({"usage": {"prompt_tokens": 1}})]])
+def test_objects_of_another_kind_alone_are_no_reply(engine: str, more: list[bytes], tap: RecordingTap) -> None:
+    with (
+        ScriptedServer(Reply(raw=[event({"hello": 1}), *more, DONE])) as server,
+        pytest.raises(LMProtocolError, match="it has no choices"),
+    ):
+        server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap)
+
+
+def test_and_beside_chunks_they_say_nothing(engine: str, tap: RecordingTap) -> None:
+    with ScriptedServer(Reply(raw=[event({"hello": 1}), TEXT, event({"hello": 1}), DONE])) as server:
+        assert server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap).choices[0].text == "a"
 
 
 def whole(finish: str, of_choice: Any = None, **more: Any) -> dict[str, Any]:

@@ -27,7 +27,7 @@ STREAMS = 20
 MOST_CALLS = 55
 
 #: Objects of our classes, and coroutines of ours, that one open stream of a `Predict` may consist of.
-MOST = 50
+MOST = 48
 
 
 def tracked() -> Counter[str]:
