@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
@@ -11,25 +11,22 @@ from lmstream_sync.errors import (
     BadRequestError,
     ConfigurationError,
     LMError,
-    LMInterrupted,
-    LMProtocolError,
     LMStreamError,
 )
-from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.direct_body import StreamedBody
 from lmstream_sync.lm.direct_chunks import DirectReader
-from lmstream_sync.lm.direct_failures import unreached
+from lmstream_sync.lm.direct_failures import failure_of, judged, malformed, status_error
 from lmstream_sync.lm.direct_http import Response, connections, get_ready, hang_up, read_to_end
 from lmstream_sync.lm.direct_request import Outgoing, base_address, outgoing, shown_base
-from lmstream_sync.lm.endpoints import endpoint_of, may_lack_version
+from lmstream_sync.lm.endpoints import may_lack_version
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
-from lmstream_sync.lm.failure_words import own_words
-from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_context
+from lmstream_sync.lm.failures import without_context
 from lmstream_sync.lm.json_decoding import plain_json, typed_chunk
-from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
+from lmstream_sync.lm.litellm_chunks import no_choices, whole_reply
 from lmstream_sync.lm.litellm_engine import raw_chunks
 from lmstream_sync.lm.said_errors import error_in, error_without_choices, failure_said
-from lmstream_sync.lm.secrets import is_secret_name, known_secrets, scrub
+from lmstream_sync.lm.secrets import is_secret_name, scrub
+from lmstream_sync.lm.whole_instead import whole_instead
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["DirectCalls", "calls"]
@@ -37,24 +34,10 @@ __all__ = ["DirectCalls", "calls"]
 #: Events that are read and cross as one list at most, however much one read brought.
 LARGEST_BATCH = 256
 
-#: Of the body of a refusal so many bytes are read, and for so many seconds: its status says enough.
-_LONGEST_REFUSAL = 64 * 1024
-REFUSAL_SECONDS = 1.0
-
 # Endpoints remembered for what they refuse: that many at most.
 _MEMORY = 1_000
 
 _COMPLETIONS = "/chat/completions"
-
-
-class HTTPStatusError(Exception):
-    """The provider answered with a status that is no success; `failures` reads the attributes."""
-
-    def __init__(self, status: int, headers: Mapping[str, str], body: Any, words: str) -> None:
-        super().__init__(words)
-        self.status_code = status
-        self.headers = dict(headers)
-        self.body = body
 
 
 class DirectCalls:
@@ -117,14 +100,14 @@ class DirectCalls:
             if not reader.ended_plainly:
                 if deltas := self._rest(request, body, reader, make_raw):
                     yield deltas
-                failure = _judged(request, reader, cut_off)
+                failure = judged(request, reader, cut_off)
             whole = reader.done or not reader.over
             if reader.done and not content.at_eof():
                 await read_to_end(response)
         except ValueError as error:  # an event that does not end
-            failure = _malformed(request, error)
+            failure = malformed(request, error)
         except Exception as error:
-            failure = _translated(error, request, begun=reader.begun)
+            failure = failure_of(error, request, begun=reader.begun)
         finally:
             hang_up(response, whole=whole)
             # What the provider said may hold a key; a debug page shows the locals of this frame.
@@ -138,25 +121,10 @@ class DirectCalls:
     def _rest(self, request: LMRequest, body: StreamedBody, reader: DirectReader, make_raw: Any) -> list[Delta]:
         """What is left when the body ended: a whole response, an event without its end, half a character."""
         if body.unlike_events:
-            found = body.whole()
-            reader.error = error_in(found) or error_without_choices(found)
-            reader.over = reader.error is not None
-            if is_whole(found) and (found["choices"] or reader.error is None):
-                deltas = whole_as_pieces(found, request.model, make_raw)
-                reader.over = reader.done = True
-                if reader.error is not None:
-                    deltas = [*filter(carries_text, deltas)]
-                    reader.begun = bool(deltas)
-                return deltas
-            if reader.error is not None:
-                return []
-            what = "JSON without choices" if found is not None else "something else"
-            raise LMProtocolError(
-                f"{request.model}: the reply is not what it says it is: a stream of events was asked for, and {what} "
-                "came; look at api_base",
-                provider=provider_of(request.model),
-                model=request.model,
-            )
+            deltas, reader.error = whole_instead(body.whole(), request, make_raw)
+            reader.over = reader.done = True
+            reader.begun = bool(deltas)
+            return deltas
         deltas = []
         if not reader.over:
             cut_off = body.inside_a_line
@@ -187,9 +155,9 @@ class DirectCalls:
             else:
                 failure = no_choices(request.model)
         except ValueError as error:
-            failure = _malformed(request, error)
+            failure = malformed(request, error)
         except Exception as error:
-            failure = _translated(error, request, begun=False)
+            failure = failure_of(error, request, begun=False)
         finally:
             hang_up(response, whole=whole)
             del response, body, found, told
@@ -244,6 +212,11 @@ class DirectCalls:
             del failure, told, first
 
 
+def _has_a_key(asked: Outgoing) -> bool:
+    """Whether a request carries a key in a header, whatever its name, or in its address."""
+    return any(map(is_secret_name, asked.headers)) or scrub(asked.url, ()) != asked.url
+
+
 def _place(request: LMRequest) -> tuple[str, str]:
     """A name for the endpoint, without secrets."""
     return request.model, shown_base(request)
@@ -272,98 +245,15 @@ async def _sent(
         if response.status < 300:
             return response, None
         try:
-            error = await _status_error(response)
+            error = await status_error(response)
         finally:
             hang_up(response, whole=True)
         keyless = error.status_code == 401 and not _has_a_key(asked)
     except ConfigurationError as raised:
         return None, without_context(raised)
     except Exception as raised:
-        return None, _translated(raised, request, begun=False)
-    return None, _translated(error, request, begun=False, keyless=keyless)
-
-
-def _has_a_key(asked: Outgoing) -> bool:
-    """Whether a request carries a key in a header, whatever its name, or in its address."""
-    return any(map(is_secret_name, asked.headers)) or scrub(asked.url, ()) != asked.url
-
-
-async def _status_error(response: Response) -> HTTPStatusError:
-    text = b""
-
-    async def read() -> None:
-        nonlocal text
-        while len(text) < _LONGEST_REFUSAL and (piece := await response.content.readany()):
-            text += piece
-
-    with suppress(Exception):  # the status is known without it
-        await asyncio.wait_for(read(), REFUSAL_SECONDS)
-    body: Any = None
-    with suppress(ValueError):
-        body = plain_json(text)
-    if response.status < 400:
-        words = "the endpoint redirects to another address; set api_base to that one"
-        return HTTPStatusError(400, response.headers, None, f"{words} (status {response.status})")
-    words = text.decode("utf-8", "replace").strip()
-    if words.startswith("<"):
-        words = f"{response.status} {response.reason or ''}: a page of HTML came; look at api_base"
-    return HTTPStatusError(
-        response.status,
-        response.headers,
-        body if isinstance(body, Mapping) else None,
-        words or f"{response.status} {response.reason or ''}".strip(),
-    )
-
-
-def _judged(request: LMRequest, reader: DirectReader, cut_off: bool) -> LMError | None:
-    """The error, where the stream ended before the reply did."""
-    if reader.error is not None:
-        return failure_said(reader.error, request, begun=reader.begun)
-    if reader.refused is not None:
-        return _malformed(request, reader.refused)
-    if (stray := reader.stray) is not None:
-        if (told := error_without_choices(stray)) is not None:
-            return failure_said(told, request, begun=False)
-        if reader.complete:
-            return no_choices(request.model)
-    if reader.complete:
-        return None
-    if cut_off:
-        said = "its stream ended inside a line"
-    elif reader.begun:
-        said = "its stream ended with neither a finish reason nor [DONE]"
-    else:
-        said = "the provider sent nothing"
-    return LMInterrupted(
-        f"{request.model}: the reply broke off: {said}", provider=provider_of(request.model), model=request.model
-    )
-
-
-def _malformed(request: LMRequest, error: Exception) -> LMError:
-    """What an event, or a whole reply, that is none means."""
-    secrets = known_secrets(request.options)
-    failure = LMProtocolError(
-        f"{request.model}: the reply is not what it says it is: {scrub(own_words(error), secrets)}",
-        provider=provider_of(request.model),
-        model=request.model,
-    )
-    failure.__cause__ = cleaned(error, secrets)
-    return failure
-
-
-def _translated(error: Exception, request: LMRequest, *, begun: bool, keyless: bool = False) -> LMError:
-    if isinstance(error, LMError):
-        without_context(error)  # and without the frames that hold what the provider said
-        return error
-    secrets = known_secrets(request.options)
-    look_at = None
-    if keyless:
-        endpoint = endpoint_of(request.model)[1]
-        variable = f" or set {endpoint.keys[0]}" if endpoint is not None and endpoint.keys else ""
-        look_at = f"no key was given; give api_key={variable}: "
-    return unreached(error, request, secrets) or translated(
-        error, model=request.model, secrets=secrets, begun=begun, look_at=look_at
-    )
+        return None, failure_of(raised, request, begun=False)
+    return None, failure_of(error, request, begun=False, keyless=keyless)
 
 
 def _refuses_usage(error: LMStreamError | None) -> bool:

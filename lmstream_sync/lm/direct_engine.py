@@ -4,7 +4,7 @@ This is its door, which imports nothing heavy. Behind it: `direct_calls` (one re
 `endpoints` (who speaks the format, and where), `direct_request` (what is sent), `direct_http`
 (connections), `direct_body` and `sse_decoder` (bytes to events), `direct_chunks` and
 `json_decoding` (events to deltas), `failures` (errors, the same as the litellm engine's),
-`direct_failures` (those of an endpoint that was not reached).
+`direct_failures` (what becomes of them here) and `direct_unreached` (endpoints that were not reached).
 `direct_choice` says when it serves.
 """
 

@@ -1,82 +1,127 @@
-"""What keeps a request of the direct engine from its endpoint, in words that say what to look at.
+"""What the failures of a request of the direct engine mean: a refusal, a stream that breaks off, an exception.
 
-For what aiohttp raises before a response has begun; all else is `failures`' affair. Places are
-shown by host and port: the address itself may hold a user, a password, a key.
+Every error is made here with the secrets of its request taken out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-import aiohttp
-
-from lmstream_sync.errors import LMConnectionError
-from lmstream_sync.lm.direct_request import place_of
+from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
+from lmstream_sync.lm.direct_chunks import DirectReader
+from lmstream_sync.lm.direct_http import Response
+from lmstream_sync.lm.direct_unreached import unreached
+from lmstream_sync.lm.endpoints import endpoint_of
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.failure_words import own_words
-from lmstream_sync.lm.failures import cleaned, provider_of
-from lmstream_sync.lm.secrets import scrub
+from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_context
+from lmstream_sync.lm.json_decoding import plain_json
+from lmstream_sync.lm.litellm_chunks import no_choices
+from lmstream_sync.lm.said_errors import error_without_choices, failure_said
+from lmstream_sync.lm.secrets import known_secrets, scrub
 
-__all__ = ["unreached"]
+__all__ = ["REFUSAL_SECONDS", "failure_of", "judged", "malformed", "status_error"]
 
-#: What OpenSSL says of an answer that is no TLS, in its versions.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
-_PROXY = "look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY"
+#: Of the body of a refusal so many bytes are read, and for so many seconds: its status says enough.
+_LONGEST_REFUSAL = 64 * 1024
+REFUSAL_SECONDS = 1.0
 
 
-def unreached(error: Exception, request: LMRequest, secrets: Sequence[str]) -> LMConnectionError | None:
-    """The error for an endpoint that was not reached; `None` where something else is the matter.
+class HTTPStatusError(Exception):
+    """The provider answered with a status that is no success; `failures` reads the attributes."""
 
-    Args:
-        error: what aiohttp raised, or the refusal that was made of a response.
-        request: what was asked.
-        secrets: what must not be shown.
-    """
-    status: int | None = None
-    lasting = False
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        status, lasting = error.status, error.status == 407
-        said = _proxy_refuses(status) + f" ({own_words(error)})"
-    elif getattr(error, "status_code", None) == 407:
-        status, lasting = 407, True
-        said = _proxy_refuses(407)
-    elif isinstance(error, aiohttp.ConnectionTimeoutError):
-        within = f" within {request.connect:g} s" if request.connect is not None else ""
-        said = f"no connection to {place_of(request)} came{within} (Timeout(connect=...) sets this)"
-    elif isinstance(error, aiohttp.ClientProxyConnectionError):
-        said = f"the proxy at {error.host}:{error.port} could not be reached; {_PROXY}: {_reason(error)}"
-    elif isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError)):
-        place, reason = f"{error.host}:{error.port}", _reason(error)
-        if any(words in reason.upper().replace(" ", "_") for words in _NO_TLS):
-            said = f"{place} does not speak TLS; write http:// in api_base, or look at the port: {reason}"
-            lasting = True
-        else:
-            said = (
-                f"the provider could not be reached at {place}; look at api_base, and whether the server runs: {reason}"
-            )
-    else:
+    def __init__(self, status: int, headers: Mapping[str, str], body: Any, words: str) -> None:
+        super().__init__(words)
+        self.status_code = status
+        self.headers = dict(headers)
+        self.body = body
+
+
+async def status_error(response: Response) -> HTTPStatusError:
+    """The refusal that a response is, with the words of its body as far as they come soon."""
+    text = b""
+
+    async def read() -> None:
+        nonlocal text
+        while len(text) < _LONGEST_REFUSAL and (piece := await response.content.readany()):
+            text += piece
+
+    with suppress(Exception):  # the status is known without it
+        await asyncio.wait_for(read(), REFUSAL_SECONDS)
+    body: Any = None
+    with suppress(ValueError):
+        body = plain_json(text)
+    if response.status < 400:
+        words = "the endpoint redirects to another address; set api_base to that one"
+        return HTTPStatusError(400, response.headers, None, f"{words} (status {response.status})")
+    words = text.decode("utf-8", "replace").strip()
+    if words.startswith("<"):
+        words = f"{response.status} {response.reason or ''}: a page of HTML came; look at api_base"
+    return HTTPStatusError(
+        response.status,
+        response.headers,
+        body if isinstance(body, Mapping) else None,
+        words or f"{response.status} {response.reason or ''}".strip(),
+    )
+
+
+def judged(request: LMRequest, reader: DirectReader, cut_off: bool) -> LMError | None:
+    """The error, where the stream ended before the reply did."""
+    if reader.error is not None:
+        return failure_said(reader.error, request, begun=reader.begun)
+    if reader.refused is not None:
+        return malformed(request, reader.refused)
+    if (stray := reader.stray) is not None:
+        if (told := error_without_choices(stray)) is not None:
+            return failure_said(told, request, begun=False)
+        if reader.complete:
+            return no_choices(request.model)
+    if reader.complete:
         return None
-    found = LMConnectionError(
-        f"{request.model}: {scrub(said, secrets)}",
-        status_code=status,
+    if cut_off:
+        said = "its stream ended inside a line"
+    elif reader.begun:
+        said = "its stream ended with neither a finish reason nor [DONE]"
+    else:
+        said = "the provider sent nothing"
+    return LMInterrupted(
+        f"{request.model}: the reply broke off: {said}", provider=provider_of(request.model), model=request.model
+    )
+
+
+def malformed(request: LMRequest, error: Exception) -> LMError:
+    """What an event, or a whole reply, that is none means."""
+    secrets = known_secrets(request.options)
+    failure = LMProtocolError(
+        f"{request.model}: the reply is not what it says it is: {scrub(own_words(error), secrets)}",
         provider=provider_of(request.model),
         model=request.model,
     )
-    found._lasting = lasting
-    found.__cause__ = cleaned(error, secrets)
-    return found
+    failure.__cause__ = cleaned(error, secrets)
+    return failure
 
 
-def _proxy_refuses(status: int) -> str:
-    if status == 407:
-        return (
-            "the proxy wants to know who asks (407); give it user and password, as in "
-            "HTTPS_PROXY=http://user:password@host:port, or name the provider's host in NO_PROXY"
-        )
-    return f"the proxy does not let through to the provider (status {status}); {_PROXY}"
+def failure_of(error: Exception, request: LMRequest, *, begun: bool, keyless: bool = False) -> LMError:
+    """What an exception means, in the types that both engines raise.
 
-
-def _reason(error: Exception) -> str:
-    """What the system said, without the address."""
-    below = error.__cause__ or getattr(error, "certificate_error", None)
-    return own_words(below if isinstance(below, Exception) else error)
+    Args:
+        error: what was raised while the request was sent or its reply read.
+        request: what was asked.
+        begun: whether something of the reply had come.
+        keyless: the request carried no key, and was refused for that.
+    """
+    if isinstance(error, LMError):
+        without_context(error)  # and without the frames that hold what the provider said
+        return error
+    secrets = known_secrets(request.options)
+    look_at = None
+    if keyless:
+        endpoint = endpoint_of(request.model)[1]
+        variable = f" or set {endpoint.keys[0]}" if endpoint is not None and endpoint.keys else ""
+        look_at = f"no key was given; give api_key={variable}: "
+    return unreached(error, request, secrets) or translated(
+        error, model=request.model, secrets=secrets, begun=begun, look_at=look_at
+    )

@@ -17,11 +17,12 @@ from lmstream_sync.lm.assembly import carries_text
 from lmstream_sync.lm.engine import Delta, LMRequest
 from lmstream_sync.lm.failures import provider_of
 from lmstream_sync.lm.litellm_cache import NOTHING_SENT, cache_options, from_litellms_cache
-from lmstream_sync.lm.litellm_chunks import ChunkReader, is_whole, no_choices, whole_as_pieces
+from lmstream_sync.lm.litellm_chunks import ChunkReader, no_choices
 from lmstream_sync.lm.litellm_iterators import NowOrLater, Pumped, Watched
 from lmstream_sync.lm.litellm_quiet import cache_keeps, hush_wrapper, no_banners, nobody_listens
 from lmstream_sync.lm.litellm_wire import Wire
-from lmstream_sync.lm.said_errors import error_in, error_without_choices, failure_said
+from lmstream_sync.lm.said_errors import failure_said
+from lmstream_sync.lm.whole_instead import whole_instead
 
 __all__ = ["LARGEST_BATCH", "StreamReader", "in_batches"]
 
@@ -212,26 +213,11 @@ class StreamReader:
 
     def _unlike_a_stream(self) -> list[Delta]:
         """A whole response is taken where a stream was asked for; all else is an error."""
-        model = self._request.model
         _, body = self._wire.whole_body()
-        told = error_in(body) or error_without_choices(body)
-        if is_whole(body) and (body["choices"] or told is None):
-            deltas = whole_as_pieces(body, model, self._litellm.ModelResponseStream)
-            if told is None:
-                return deltas
-            deltas = [*filter(carries_text, deltas)]
-            self._failure = failure_said(told, self._request, begun=bool(deltas))
-            return deltas
+        deltas, told = whole_instead(body, self._request, self._litellm.ModelResponseStream)
         if told is not None:
-            self._failure = failure_said(told, self._request, begun=False)
-            return []
-        what = "JSON without choices" if body is not None else "something else"
-        raise LMProtocolError(
-            f"{model}: the reply is not what it says it is: a stream of events was asked for, and {what} came; "
-            "look at api_base",
-            provider=provider_of(model),
-            model=model,
-        )
+            self._failure = failure_said(told, self._request, begun=bool(deltas))
+        return deltas
 
 
 def _finish_reason(wrapper: Any) -> object:

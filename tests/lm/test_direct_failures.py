@@ -20,7 +20,7 @@ from lmstream_sync.errors import (
     RateLimitError,
     ServerError,
 )
-from lmstream_sync.lm import LM, direct_calls
+from lmstream_sync.lm import LM, direct_failures
 from lmstream_sync.testing import Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
 from tests.lm.raw_server import HEAD, chunked, read_request, speaking
@@ -90,7 +90,7 @@ def test_a_refusal_that_is_nested_too_deep_is_a_refusal() -> None:
 def test_a_refusal_whose_body_does_not_end_is_known_by_its_status(
     streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_calls, "REFUSAL_SECONDS", 0.2)
+    monkeypatch.setattr(direct_failures, "REFUSAL_SECONDS", 0.2)
     over = threading.Event()
 
     def speak(connection: socket.socket) -> None:
