@@ -12,7 +12,7 @@ import asyncio
 import platform
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
@@ -31,7 +31,7 @@ from lmstream_sync.lm.litellm_cache import (
 )
 from lmstream_sync.lm.litellm_chunks import is_whole, no_choices, whole_as_pieces, whole_reply
 from lmstream_sync.lm.litellm_connect import connect_ahead, http_timeout
-from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners
+from lmstream_sync.lm.litellm_quiet import no_banners, nobody_listens, silence_banners, unpriced_start
 from lmstream_sync.lm.litellm_stream import StreamReader, in_batches
 from lmstream_sync.lm.litellm_wire import Wire
 from lmstream_sync.lm.once import Once
@@ -326,7 +326,7 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
     token = flag.set(True) if flag is not None else None
     try:
         with no_banners(), scrubbed_logs(request.options), closing_unawaited():
-            asked = litellm.acompletion(
+            what = dict(
                 model=request.model,
                 messages=[dict(message) for message in request.messages],
                 timeout=http_timeout(request),
@@ -334,8 +334,11 @@ async def _send(litellm: ModuleType, request: LMRequest, stream: bool, usage: bo
                 max_retries=0,
                 **options,
             )
-            # A stand-in may give its stream or response at once.
-            return await asked if hasattr(asked, "__await__") else asked
+            unpriced = stream and flag is not None and getattr(litellm, "cache", None) is None
+            with unpriced_start(litellm, what) if unpriced else nullcontext(what) as what:
+                asked = litellm.acompletion(**what)
+                # A stand-in may give its stream or response at once.
+                return await asked if hasattr(asked, "__await__") else asked
     finally:
         if flag is not None and token is not None:
             put_back(flag, token)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import datetime
+import uuid
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from types import ModuleType
@@ -15,7 +17,7 @@ from typing import Any
 
 from lmstream_sync.callbacks import put_back
 
-__all__ = ["cache_keeps", "hush_wrapper", "no_banners", "nobody_listens", "silence_banners"]
+__all__ = ["cache_keeps", "hush_wrapper", "no_banners", "nobody_listens", "silence_banners", "unpriced_start"]
 
 _LISTENERS = (
     "callbacks",
@@ -81,6 +83,35 @@ def hush_wrapper(litellm: ModuleType, wrapper: Any, quiet: bool) -> None:
     fail = getattr(wrapper, "_handle_stream_fallback_error", None)
     if fail is not None:
         wrapper._log_stream_failure_and_raise = fail
+
+
+@contextlib.contextmanager
+def unpriced_start(litellm: ModuleType, asked: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What to ask `acompletion` for a stream that nobody listens to, in the place of `asked`.
+
+    For its log litellm looks up what a stream cost before anything of it came. That takes 0.4 ms,
+    and a call with 20 named arguments, of which CPython 3.11 keeps 200 bytes (python/cpython#121439),
+    for up to 2,000 streams. litellm takes a log made ahead, as its proxy makes one: here it finds no
+    price while it waits for the stream.
+    """
+    log = None
+    # What stands in for `acompletion` is asked as it always was.
+    if str(getattr(litellm.acompletion, "__module__", "")).startswith("litellm."):
+        with contextlib.suppress(Exception):  # litellm makes the log itself, and says what is wrong
+            now, named = datetime.datetime.now(), {"litellm_call_id": str(uuid.uuid4()), **asked}
+            log, asked = litellm.utils.function_setup("acompletion", litellm.utils.Rules(), now, **named)
+            log.response_cost_calculator = _no_price
+            asked = {**asked, "litellm_logging_obj": log}
+    try:
+        yield asked
+    finally:
+        if log is not None:
+            vars(log).pop("response_cost_calculator", None)
+
+
+def _no_price(*_: Any, **__: Any) -> float:
+    """What litellm finds, of a stream that has not begun."""
+    return 0.0
 
 
 def _nothing() -> None:

@@ -161,6 +161,28 @@ def test_the_users_callbacks_hear_of_our_calls(litellm_as_it_was: None) -> None:
     assert heard == ["one two", "one two"]
 
 
+def test_a_stream_that_has_not_begun_is_priced_for_listeners_only(
+    litellm_as_it_was: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import litellm
+
+    priced: list[str] = []
+    price = litellm.response_cost_calculator
+
+    def pricing(**options: Any) -> Any:
+        priced.append(type(options["response_object"]).__name__)
+        return price(**options)
+
+    monkeypatch.setattr(litellm, "response_cost_calculator", pricing)
+    with ScriptedServer("one two") as server:
+        lm = server.lm(engine="litellm", cache=False)
+        assert lm.request(ASKED, {}, RecordingTap()).choices[0].text == "one two"
+        assert priced == []
+        litellm.success_callback.append(lambda *_: None)
+        lm.request(ASKED, {}, RecordingTap())
+        assert "CustomStreamWrapper" in priced
+
+
 def test_no_banner_of_ours_and_the_users_switch_untouched(
     capsys: pytest.CaptureFixture[str], tap: RecordingTap
 ) -> None:
