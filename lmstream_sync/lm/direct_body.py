@@ -7,13 +7,12 @@ from typing import Any
 
 from lmstream_sync.lm.json_decoding import plain_json
 from lmstream_sync.lm.said_errors import with_named_errors
-from lmstream_sync.lm.sse_decoder import SSEDecoder
+from lmstream_sync.lm.sse_decoder import BEGINS, SSEDecoder
 
 __all__ = ["StreamedBody"]
 
-# How an event stream begins, and how long its beginning may be to be told from something else.
-_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
-_EVENTS_AS_SAID = re.compile(rb"(?:\xef\xbb\xbf)?\s*[^\s{\[<\"\xef]")
+# How one begins that says what it is; and how long the beginning may be to be told from something else.
+_BEGINS_AS_SAID = re.compile(rb"(?:\xef\xbb\xbf)?\s*[^\s{\[<\"\xef]")
 _LONGEST_NAME = 8
 
 #: An event, or a body that is no event stream, is kept up to here: bytes.
@@ -33,7 +32,7 @@ class StreamedBody(SSEDecoder):
 
     def __init__(self, said: bool = False) -> None:
         super().__init__()
-        self._begins = _EVENTS_AS_SAID if said else _EVENTS
+        self._begins = _BEGINS_AS_SAID if said else BEGINS
         self._is_events: bool | None = None  # not yet known
         self._kept: list[bytes] | None = None
         self._size = 0

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from lmstream_sync.lm.said_errors import error_in, error_without_choices, with_named_errors
-from lmstream_sync.lm.sse_decoder import SSEDecoder
+from lmstream_sync.lm.sse_decoder import BEGINS, SSEDecoder
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["Wire"]
@@ -27,9 +27,6 @@ __all__ = ["Wire"]
 # A line of the stream that says the end; in a chunk's JSON a line feed is always escaped.
 _DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
 _TAIL = 32
-
-# How an event stream begins (HTML standard, "Parsing an event stream").
-_EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 
 # litellm's reader of Gemini's wire format, for AI Studio and Vertex AI. It invents a finish
 # reason in every piece, so what says the end is looked for in the bytes; inside text its
@@ -129,7 +126,7 @@ class Wire:
         while self._recent_size - len(self._recent[0]) >= _LONGEST_ERROR:
             self._recent_size -= len(self._recent.popleft())
         if self._body is not None:
-            if self.chunks or _EVENTS.match(self._body):
+            if self.chunks or BEGINS.match(self._body):
                 self._body = None
             elif len(self._body) < _LONGEST_BODY:
                 self._body += piece
@@ -196,7 +193,10 @@ class Wire:
         Args:
             alone: nothing of a reply came, so that an object without choices stands in its place.
         """
-        recent, decoder = b"".join(self._recent), SSEDecoder()
+        recent = b"".join(self._recent)
+        if not alone and b"error" not in recent:  # which every form of one has in it: nearly always it ends here
+            return None
+        decoder = SSEDecoder()
         events = with_named_errors(decoder.feed(recent), decoder.types or {})
         events += with_named_errors(decoder.finish(), decoder.types or {})
         lines = [line.strip().removeprefix(b"data:") for line in recent.splitlines()]  # also of what is no event
@@ -231,7 +231,7 @@ class Wire:
 
     def whole_body(self) -> tuple[bool, Any]:
         """Whether something else than an event stream came; and its JSON, or `None`."""
-        if not self._body or self.chunks or not self._body.strip() or _EVENTS.match(self._body):
+        if not self._body or self.chunks or not self._body.strip() or BEGINS.match(self._body):
             return False, None
         try:
             return True, json.loads(self._body)

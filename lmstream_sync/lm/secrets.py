@@ -128,6 +128,8 @@ def hide(value: Any, name: str = "") -> Any:
         return Secret(value)
     if isinstance(value, str) and "://" in value and (shown := scrub(value, ())) != value:
         return Secret(value, shown)
+    if isinstance(value, (list, tuple)):  # of fall-backs, of tools, each of which may have a key of its own
+        return [hide(inner) for inner in value]
     return value
 
 
@@ -137,25 +139,34 @@ def reveal(value: Any) -> Any:
         return value.reveal()
     if isinstance(value, dict):
         return {key: reveal(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [reveal(inner) for inner in value]
     return value
 
 
-#: What is no mapping at a glance: to ask that of a value takes longer than all the rest.
-_PLAIN = frozenset({str, int, float, bool, type(None), list})
+#: What holds nothing at a glance: to ask that of a value takes longer than all the rest.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def public(options: Mapping[str, Any]) -> dict[str, Any]:
     """A copy without secrets, for cache keys, history and callbacks; a URL stays, without its password."""
     shown: dict[str, Any] = {}
     for name, value in options.items():
-        if isinstance(value, Secret):
-            if value.shown != MASK:
-                shown[name] = value.shown
-        elif isinstance(value, dict) or (type(value) not in _PLAIN and isinstance(value, Mapping)):
-            shown[name] = public(value)
-        else:
+        if type(value) in _PLAIN:
             shown[name] = value
+        elif not isinstance(value, Secret):
+            shown[name] = _public(value)
+        elif value.shown != MASK:
+            shown[name] = value.shown
     return shown
+
+
+def _public(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.shown
+    if isinstance(value, list):
+        return [_public(inner) for inner in value]
+    return public(value) if isinstance(value, Mapping) else value
 
 
 def known_secrets(options: Mapping[str, Any]) -> list[str]:
@@ -187,6 +198,9 @@ def _strings(value: Any) -> Iterator[str]:
         yield from _texts_in(value.reveal())
     elif isinstance(value, Mapping):
         for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
             yield from _strings(inner)
 
 

@@ -10,9 +10,14 @@ those are cut out by `bytes.split`, with no Python code for each line or charact
 
 from __future__ import annotations
 
-__all__ = ["SSEDecoder"]
+import re
+
+__all__ = ["BEGINS", "SSEDecoder"]
 
 _BOM = b"\xef\xbb\xbf"
+
+#: How a stream of events begins, as far as that tells it from something else.
+BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
 
 
 class SSEDecoder:

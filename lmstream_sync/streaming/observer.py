@@ -90,7 +90,8 @@ class CallObserver:
         self._raw = not bound and not everything
         # Listeners that were bound to no predictor → the one that they turned out to mean.
         self._matched: dict[Bound, Any] | None = None
-        #: A predictor that had its first run, and the others, where there are any, by their ids.
+        #: A predictor that had its first run, and the others, where there are any, by their ids; kept, so that no
+        #: other gets the id.
         self._first: Any = None
         self._begun: dict[int, Any] | None = None
         # The predictors met at run time, kept for the same reason.

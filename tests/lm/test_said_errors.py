@@ -17,7 +17,7 @@ from lmstream_sync.errors import (
     LMProtocolError,
     ServerError,
 )
-from lmstream_sync.lm import direct_body
+from lmstream_sync.lm import direct_body, litellm_wire
 from lmstream_sync.lm.direct_body import StreamedBody
 from lmstream_sync.testing import Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
@@ -192,3 +192,11 @@ def test_events_are_looked_at_only_where_one_has_a_name(monkeypatch: pytest.Monk
     (_, first, second) = body.feed(TEXT + boom + event("y", "ping"))
     assert json.loads(first) == {"error": {"choices": [], "message": "boom"}} and second == b"y"
     assert body.feed(event("[DONE]", "error")) == [b"[DONE]"]
+
+
+def test_what_a_good_stream_of_litellms_said_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch, tap: RecordingTap
+) -> None:
+    monkeypatch.setattr(litellm_wire, "SSEDecoder", None)
+    with ScriptedServer("fine") as server:
+        assert server.lm(engine="litellm", cache=False).request(ASKED, {}, tap).choices[0].text == "fine"

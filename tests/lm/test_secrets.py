@@ -51,6 +51,21 @@ def test_options_are_hidden_at_any_depth_and_come_back_whole() -> None:
     assert reveal(hidden) == options
 
 
+def test_and_in_lists_of_options() -> None:
+    models = [{"model": "openai/b", "api_key": KEY}, "openai/c", f"https://me:{KEY}@host/v1"]
+    options = {"model_list": models, "tools": [{"type": "mcp", "headers": {"Authorization": KEY}}], "stop": ["a"]}
+    hidden = hide(options)
+    assert KEY not in repr(hidden) and KEY in known_secrets(hidden)
+    assert public(hidden) == {
+        "model_list": [{"model": "openai/b"}, "openai/c", "https://***@host/v1"],
+        "tools": [{"type": "mcp", "headers": {}}],
+        "stop": ["a"],
+    }
+    assert reveal(hidden) == options
+    lm = LM("openai/a", tools=options["tools"])
+    assert KEY not in repr(lm) and KEY not in repr(lm.kwargs)
+
+
 @pytest.mark.parametrize(
     "text",
     [
