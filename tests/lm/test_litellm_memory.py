@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Sequence
@@ -56,6 +57,9 @@ def port_of(server: ScriptedServer) -> int:
     "name", ["openai.sse", "anthropic.sse", "gemini.sse", "ollama.ndjson", "mistral.sse", "openai_length.sse"]
 )
 def test_reference_counts_free_the_response_of_a_stream(name: str) -> None:
+    if sys.version_info < (3, 11) and name in ("anthropic.sse", "mistral.sse"):
+        # litellm leaves these before their end, inside a context of httpx's.
+        pytest.skip("contextlib keeps the GeneratorExit that passes it, with its own frame, until Python 3.11")
     with ScriptedServer(wire.reply(name)) as server:
         watch = ResponseWatch(port_of(server))
         wire.lm(name, server).request(ASKED, {}, watch)
