@@ -29,7 +29,7 @@ from tests.runtime.programs import SOON
 
 ASKED = [{"role": "user", "content": "q"}]
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
-DEEP = b"[" * 5_000 + b"]" * 5_000
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 def direct(base: str, **options: object) -> LM:
