@@ -124,8 +124,9 @@ class Assembly:
                 parts = first
             else:
                 parts = others.get(index) if others is not None else None
-            if (  # text and nothing else: nearly all of them
+            if (  # text and nothing else, after other text: nearly all of them
                 parts is not None
+                and self.begun
                 and delta.reasoning is None
                 and delta.finish_reason is None
                 and not delta.tool_calls
