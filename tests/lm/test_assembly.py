@@ -10,7 +10,7 @@ from lmstream_sync.lm.assembly import Assembly
 from lmstream_sync.lm.engine import Delta
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
 def test_choices_come_in_any_order_and_go_in_theirs(order: tuple[int, ...]) -> None:
     assembly = Assembly()
     for text in ("a", "b"):
