@@ -11,8 +11,10 @@ from functools import lru_cache
 from typing import Any
 
 from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.lm.secrets import Secret
 
 __all__ = [
+    "as_key",
     "as_messages",
     "check_api_base",
     "check_messages",
@@ -71,6 +73,24 @@ def _meant(name: str) -> str | None:
     if name in _OWN_OPTIONS:
         return None
     return next(iter(difflib.get_close_matches(name, _OWN_OPTIONS, n=1, cutoff=0.8)), None)
+
+
+def as_key(key: Any) -> Any:
+    """A hidden key without the white space round it, as one that was read from a file has it; else what was given.
+
+    Raises:
+        ConfigurationError: no header could carry it.
+    """
+    wrong = None
+    if isinstance(key, Secret) and isinstance(text := key.reveal(), str):
+        text = text.strip()
+        if text.isascii() and text.isprintable():
+            return Secret(text)
+        wrong = "a line break, or another control character," if text.isascii() else "a character that no key has"
+        del text  # a debug page shows the locals of this frame
+    if wrong is None:
+        return key
+    raise ConfigurationError(f"LM(api_key=...): there is {wrong} in the key; copy it once more, in one line")
 
 
 def check_api_base(api_base: str | None, base_url: str | None = None) -> None:

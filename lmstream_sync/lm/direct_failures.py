@@ -14,7 +14,7 @@ from lmstream_sync.errors import LMError, LMInterrupted, LMProtocolError
 from lmstream_sync.lm.direct_chunks import DirectReader
 from lmstream_sync.lm.direct_http import Response
 from lmstream_sync.lm.direct_unreached import unreached
-from lmstream_sync.lm.endpoints import endpoint_of
+from lmstream_sync.lm.endpoints import no_key_given
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.failure_words import own_words
 from lmstream_sync.lm.failures import cleaned, provider_of, translated, without_context
@@ -117,11 +117,7 @@ def failure_of(error: Exception, request: LMRequest, *, begun: bool, keyless: bo
         without_context(error)  # and without the frames that hold what the provider said
         return error
     secrets = known_secrets(request.options)
-    look_at = None
-    if keyless:
-        endpoint = endpoint_of(request.model)[1]
-        variable = f" or set {endpoint.keys[0]}" if endpoint is not None and endpoint.keys else ""
-        look_at = f"no key was given; give api_key={variable}: "
+    look_at = no_key_given(request.model) if keyless else None
     return unreached(error, request, secrets) or translated(
         error, model=request.model, secrets=secrets, begun=begun, look_at=look_at
     )

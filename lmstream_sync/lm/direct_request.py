@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from lmstream_sync.errors import ConfigurationError
+from lmstream_sync.lm.arguments import as_key
 from lmstream_sync.lm.endpoints import (
     TRANSPORT,
     Endpoint,
@@ -25,7 +26,7 @@ from lmstream_sync.lm.endpoints import (
 )
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.json_decoding import as_json
-from lmstream_sync.lm.secrets import reveal, scrub
+from lmstream_sync.lm.secrets import hide, reveal, scrub
 
 __all__ = ["Outgoing", "base_address", "outgoing", "place_of", "shown_base", "without_user"]
 
@@ -83,7 +84,7 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
     options = reveal(request.options)
     base = _base(request.model, endpoint, options.get("api_base") or options.get("base_url"))
     url, basic = _address(base, path, options)
-    key = _whole_key(request.model, options.get("api_key") or key_of(endpoint))
+    key = reveal(as_key(hide(options.get("api_key") or key_of(endpoint), "api_key")))
     headers = _headers(request.model, prefix, key, basic, options)
     body: dict[str, Any] = {"model": name, "messages": request.messages}
     if endpoint is not None:
@@ -117,19 +118,7 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
 _NOT_IN_BODY = TRANSPORT | {"extra_body", "max_retries", "engine", "project", "stream_options"}
 
 
-def _whole_key(model: str, key: Any) -> str | None:
-    """A key without the white space round it: one that is read from a file ends in a line break."""
-    if not key:
-        return None
-    text = str(key).strip()
-    if text.isprintable():
-        return text
-    raise ConfigurationError(f"LM({model!r}): api_key= has a line break, or another control character, in it")
-
-
-def _headers(
-    model: str, prefix: str | None, key: str | None, basic: str | None, options: Mapping[str, Any]
-) -> dict[str, str]:
+def _headers(model: str, prefix: str | None, key: Any, basic: str | None, options: Mapping[str, Any]) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Accept": "*/*", "User-Agent": "lmstream_sync"}
     # A compressed stream waits in the compressor's window.
     headers["Accept-Encoding"] = "identity"

@@ -26,6 +26,7 @@ __all__ = [
     "joined_to",
     "key_of",
     "may_lack_version",
+    "no_key_given",
     "said",
     "takes_completion_tokens",
 ]
@@ -194,6 +195,13 @@ def base_of(endpoint: Endpoint | None, given: str | None) -> str | None:
 def key_of(endpoint: Endpoint | None) -> str | None:
     """The key in the environment."""
     return said(*endpoint.keys) if endpoint is not None else None
+
+
+def no_key_given(model: str) -> str:
+    """What to say where a request without a key was refused; goes before the provider's words."""
+    endpoint = endpoint_of(model)[1]
+    variable = f" or set {endpoint.keys[0]}" if endpoint is not None and endpoint.keys else ""
+    return f"no key was given; give api_key={variable}: "
 
 
 def said(*names: str) -> str | None:

@@ -18,7 +18,8 @@ from types import ModuleType
 from typing import Any
 
 from lmstream_sync.callbacks import put_back
-from lmstream_sync.errors import BadRequestError, LMError
+from lmstream_sync.errors import AuthenticationError, BadRequestError, LMError
+from lmstream_sync.lm.endpoints import no_key_given
 from lmstream_sync.lm.engine import Delta, LMRequest, Reply
 from lmstream_sync.lm.failures import translated
 from lmstream_sync.lm.foreign_logs import scrubbed_logs
@@ -258,6 +259,8 @@ class LitellmEngine:
                 return await _send(litellm, request, stream, usage, endpoint in self._needs_no_key)
             except Exception as error:
                 failure = self._translated(error, request, begun=False)
+                if isinstance(failure, AuthenticationError) and endpoint in self._needs_no_key and not _key(request):
+                    failure = self._translated(error, request, begun=False, look_at=no_key_given(request.model))
             if _wants_a_key_itself(failure) and endpoint not in self._needs_no_key:
                 _remember(self._needs_no_key, endpoint)
             elif usage and _refuses_usage(failure):
@@ -277,6 +280,7 @@ class LitellmEngine:
         begun: bool,
         wire: Wire | None = None,
         alone: bool = False,
+        look_at: str | None = None,
     ) -> LMError:
         if isinstance(error, LMError):
             return error
@@ -287,6 +291,7 @@ class LitellmEngine:
             begun=begun,
             said=wire.error_said(alone=alone) if wire is not None else None,
             cut_off=wire is not None and wire.ended_inside_a_line,
+            look_at=look_at,
         )
 
 
@@ -294,6 +299,10 @@ def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> N
     if len(seen) >= _MEMORY:
         seen.pop(next(iter(seen)))
     seen[endpoint] = None
+
+
+def _key(request: LMRequest) -> Any:
+    return request.options.get("api_key")
 
 
 def _refuses_usage(error: LMError) -> bool:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from lmstream_sync.callbacks import HookedCall, watching
 from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.arguments import (
+    as_key,
     as_messages,
     check_api_base,
     check_messages,
@@ -76,6 +78,8 @@ class LM:
             engine is asked for what it cannot do.
     """
 
+    _options: Mapping[str, Any] = MappingProxyType({})  # until there are some: an error may show what is half made
+
     def __init__(
         self,
         model: str,
@@ -94,6 +98,7 @@ class LM:
     ) -> None:
         if not isinstance(model, str) or not model.strip():
             raise ConfigurationError(f'LM({model!r}): name a model, for instance lms.LM("openai/gpt-4o-mini")')
+        key, api_key = hide(api_key, "api_key"), None  # a debug page shows the locals of this frame
         check_retries(num_retries)
         if engine not in _ENGINES:
             raise ConfigurationError(f"LM(engine={engine!r}): give one of {', '.join(map(repr, _ENGINES))}")
@@ -110,13 +115,13 @@ class LM:
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY_SIZE)
         self._chosen_engine = engine
         given = {
-            "api_key": api_key.strip() if isinstance(api_key, str) else api_key,  # one read from a file ends its line
+            "api_key": as_key(key),
             "api_base": api_base,
             "temperature": temperature,
             "max_tokens": max_tokens,
             **without_dspys(kwargs),
         }
-        self._options: dict[str, Any] = hide({name: value for name, value in given.items() if value is not None})
+        self._options = hide({name: value for name, value in given.items() if value is not None})
         if engine == "direct":
             check_direct(self._asked([], {}, None).request)
 
@@ -291,7 +296,10 @@ class LM:
                 if name in options:
                     raise ConfigurationError(f"{name}= belongs to the LM, not to one request; use lm.copy({name}=...)")
             check_options(options)
-            merged.update(hide(dict(options)))
+            more = hide(dict(options))
+            if "api_key" in more:
+                more["api_key"] = as_key(more["api_key"])
+            merged.update(more)
             merged = {name: value for name, value in merged.items() if value is not None}
         timeout = merged.pop("timeout", None)
         retries = merged.pop("num_retries", self.num_retries)

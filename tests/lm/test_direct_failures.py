@@ -123,16 +123,43 @@ def test_white_space_round_a_key_is_no_part_of_it(engine: str, monkeypatch: pyte
         monkeypatch.setenv("OPENAI_API_KEY", "the-key\n")
         if engine == "direct":
             server.lm(engine=engine, api_key=None)("q")
+        server.lm(engine=engine, api_key="another")("q", api_key="the-key\n")
         assert {request.headers["authorization"] for request in server.requests} == {"Bearer the-key"}
 
 
-@pytest.mark.parametrize(
-    "options", [{"api_key": "first-line\nsecond-line"}, {"extra_headers": {"X-Key": "first-line\n"}}]
-)
-def test_what_cannot_be_sent_in_a_header_is_named_and_not_shown(options: dict[str, object]) -> None:
-    with ScriptedServer("fine") as server, pytest.raises(ConfigurationError, match="api_key|X-Key") as caught:
-        direct(server.url, **options)("q")
-    assert "first-line" not in everything_shown(caught.value) and "second-line" not in everything_shown(caught.value)
+@pytest.mark.parametrize("key", ["first-line\nsecond-line", "first-line\x7f", "first-line-ü"])
+def test_a_key_that_no_header_can_carry_is_refused_at_once(engine: str, key: str) -> None:
+    lm = LM("openai/m", engine=engine, api_base="http://127.0.0.1:9/v1")
+    with pytest.raises(ConfigurationError, match=r"api_key=\.\.\..*copy it once more"):
+        lm("q", api_key=key)
+    with pytest.raises(ConfigurationError, match=r"api_key=\.\.\..*copy it once more") as caught:
+        LM("openai/m", engine=engine, api_key=key)
+    assert "first-line" not in everything_shown(caught.value)
+
+
+def test_nor_one_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "first-line\nsecond-line")
+    with ScriptedServer("fine") as server, pytest.raises(ConfigurationError, match="line break") as caught:
+        direct(server.url)("q")
+    assert "first-line" not in everything_shown(caught.value)
+
+
+def test_a_header_that_cannot_be_sent_is_named_and_not_shown() -> None:
+    headers = {"X-Key": "first-line\n"}
+    with ScriptedServer("fine") as server, pytest.raises(ConfigurationError, match="X-Key") as caught:
+        direct(server.url, extra_headers=headers)("q")
+    assert "first-line" not in everything_shown(caught.value)
+
+
+def test_who_gave_no_key_to_litellm_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with ScriptedServer([Reply(status=401, body={"error": {"message": "who are you"}})] * 2) as server:
+        lm = LM("openai/m", engine="litellm", api_base=server.url, cache=False)
+        for _ in range(2):
+            with pytest.raises(AuthenticationError, match="no key was given.*OPENAI_API_KEY.*who are you"):
+                lm("q")
+        with pytest.raises(AuthenticationError, match="does not accept the key"):
+            lm("q", api_key="some-key")
 
 
 def test_who_gave_no_key_is_told_so() -> None:
