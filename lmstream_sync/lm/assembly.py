@@ -191,13 +191,21 @@ def _add_fields(fields: dict[str, Any], more: dict[str, Any]) -> None:
     """Keep what a piece carries beside the format's own fields; a stream gives citations one by one."""
     for name, value in more.items():
         if name == "citation":
-            fields.setdefault("citations", []).append(value)
+            _list_in(fields, "citations").append(value)
         elif name == "thinking_blocks" and isinstance(value, list):
-            _add_blocks(fields.setdefault(name, []), value)
+            _add_blocks(_list_in(fields, name), value)
         elif name == "thought_signatures" and isinstance(value, list):
-            fields.setdefault(name, []).extend(value)
+            _list_in(fields, name).extend(value)
         elif value is not None:
             fields[name] = value
+
+
+def _list_in(fields: dict[str, Any], name: str) -> list[Any]:
+    """The list under a name; what else a provider put there goes."""
+    found = fields.get(name)
+    if not isinstance(found, list):
+        found = fields[name] = []
+    return found
 
 
 def _add_blocks(blocks: list[dict[str, Any]], more: list[dict[str, Any]]) -> None:
@@ -207,14 +215,17 @@ def _add_blocks(blocks: list[dict[str, Any]], more: list[dict[str, Any]]) -> Non
     Source: Anthropic, "Extended thinking", on streaming and on preserving thinking blocks.
     """
     for piece in more:
+        if not isinstance(piece, dict):
+            continue
         if piece.get("type") != "thinking":
             blocks.append(dict(piece))
             continue
+        thought = str(piece.get("thinking") or "")
         last = blocks[-1] if blocks else {}
         if last.get("type") != "thinking" or last.get("signature"):
-            blocks.append({**piece, "thinking": [piece.get("thinking") or ""]})
+            blocks.append({**piece, "thinking": [thought]})
             continue
-        last["thinking"].append(piece.get("thinking") or "")
+        last["thinking"].append(thought)
         if piece.get("signature"):
             last["signature"] = piece["signature"]
 

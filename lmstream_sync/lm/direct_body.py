@@ -61,6 +61,8 @@ class StreamedBody(SSEDecoder):
             self._kept = []
         self._kept.append(piece)
         if self._is_events is None:
+            if not piece.strip():  # more of the white space before everything, or within what is kept anyway
+                return []
             start = b"".join(self._kept)
             if self._begins.match(start):
                 self._is_events, self._kept = True, None

@@ -8,6 +8,7 @@ that reads litellm's chunks, so that both engines understand the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from lmstream_sync.lm.litellm_chunks import (
 from lmstream_sync.lm.said_errors import error_in
 
 __all__ = ["DirectReader"]
+
+_STAMP = (("id", str), ("created", int), ("model", str))
 
 
 class DirectReader:
@@ -67,7 +70,7 @@ class DirectReader:
         self.begun = self.over = self.done = False
         self.error: Mapping[str, Any] | None = None
         self._stray: dict[str, Any] | None = None
-        self.refused: ValueError | None = None
+        self.refused: Exception | None = None
 
     def read(self, events: Sequence[bytes]) -> list[Delta]:
         """The pieces in some events."""
@@ -177,7 +180,11 @@ class DirectReader:
             return
         if self._stray is None and chunk and "choices" not in chunk and "usage" not in chunk:
             self._stray = chunk
-        found = self._read_slowly(chunk)
+        try:
+            found = self._read_slowly(chunk)
+        except Exception as error:  # of no shape that could be read; what came before it stays
+            self.over, self.refused = True, error
+            return
         if chunk.get("choices"):
             for delta in found:
                 self._saw(delta.index, delta.finish_reason)
@@ -188,13 +195,18 @@ class DirectReader:
         if self._chunks is None:
             self._chunks = ChunkReader()
         if self._make_raw is not None:
-            return self._chunks.read(self._raw(chunk))
+            raw = self._raw(chunk)
+            if raw is not None:
+                return self._chunks.read(raw)
+            found = self._chunks.read(chunk)
+            found[0] = replace(found[0], raw=self._bare_raw(chunk, found))
+            return found
         found = self._chunks.read(chunk)
         self._plain = not self._chunks.joining
         return [replace(delta, raw=None) for delta in found]
 
     def _raw(self, chunk: dict[str, Any]) -> Any:
-        """The object of litellm's that litellm's own engine would show for a chunk, as far as it takes it."""
+        """The object of litellm's that litellm's own engine would show for a chunk; `None` where it takes it not."""
         assert self._make_raw is not None
         choices = [
             {**choice, "delta": _as_litellm_names(choice.get("delta") or {})}
@@ -203,11 +215,24 @@ class DirectReader:
         ]
         if not choices:
             choices = [{"index": 0, "delta": {}}]  # as litellm shows the chunk that has the usage alone
-        try:
-            return self._make_raw(**{**chunk, "choices": choices})
-        except Exception:  # pydantic's, of a field of another type than the format has
-            kept = {name: chunk[name] for name in ("id", "created", "model") if chunk.get(name)}
-            return self._make_raw(**kept, choices=choices)
+        for more in (chunk, _stamp(chunk)):
+            with suppress(Exception):  # pydantic's, of a field of another type than the format has
+                return self._make_raw(**{**more, "choices": choices})
+        return None
+
+    def _bare_raw(self, chunk: dict[str, Any], deltas: Sequence[Delta]) -> Any:
+        """The same for a chunk with something in its choices that litellm's does not take: text and ends alone."""
+        assert self._make_raw is not None
+        choices = [
+            {"index": each.index, "delta": {"content": each.content}, "finish_reason": each.finish_reason}
+            for each in deltas
+        ]
+        return self._make_raw(**_stamp(chunk), choices=choices)
+
+
+def _stamp(chunk: Mapping[str, Any]) -> dict[str, Any]:
+    """What a chunk is called, as far as it is of the format's types."""
+    return {name: chunk[name] for name, kind in _STAMP if isinstance(chunk.get(name), kind)}
 
 
 def _as_litellm_names(delta: dict[str, Any]) -> dict[str, Any]:

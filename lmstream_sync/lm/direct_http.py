@@ -189,6 +189,7 @@ def get_ready() -> None:
     """Import and find out, in a worker, what connecting would on the loop."""
     # Of asyncio's own, for each address with a certificate: `"localhost".encode("idna")`.
     "localhost".encode("idna")
+    "".encode("unicode_escape")  # of `scrub`'s, for the first error
     _without_certificates()
 
 

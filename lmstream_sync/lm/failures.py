@@ -272,7 +272,8 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_o
         if "ContextWindowExceededError" in names or _says_too_long(chain):
             return ContextWindowExceededError
         if by_status is LMError and type(chain[-1]) is _Said:
-            return ServerError  # what the library's own error is called is its invention
+            # What the library's own error is called is its invention.
+            return ServerError if status is None else LMError
         for link in chain:
             for kind in type(link).__mro__:
                 if kind.__name__ in _BY_NAME:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from lmstream_sync.lm.engine import Price
@@ -115,7 +116,9 @@ def plain_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": total or prompt + completion,
-        "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens"),
+        # Under another name at DeepSeek. Source: its documentation, "Context caching".
+        "cached_tokens": _count(usage.get("prompt_tokens_details"), "cached_tokens")
+        or _count(usage, "prompt_cache_hit_tokens"),
         "reasoning_tokens": reasoning,
     }
 
@@ -126,7 +129,7 @@ def _count(holder: Any, name: str) -> int:
     value = holder.get(name) if isinstance(holder, (dict, Mapping)) else None
     if type(value) is int:
         return value
-    return int(value) if isinstance(value, (int, float)) else 0
+    return int(value) if isinstance(value, (int, float)) and isfinite(value) else 0
 
 
 def estimated_usage(messages: Sequence[Mapping[str, Any]], answer_characters: int) -> dict[str, Any]:

@@ -279,10 +279,14 @@ class ReplyTap:
     async def end(self, reply: Reply) -> None:
         """The reply ended well: hand out what the readers held back."""
         self._read = {}
-        for choice in reply.choices:
+        for place, choice in enumerate(reply.choices):
             events, self._read[choice.index] = self._reading(choice.index).finish(choice)
             if choice.index == 0:
                 self._observer.saw(None, events)
+            elif place == 0 and choice.index > 0:  # a provider that counts from 1: all of it, now that this is known
+                late = _ChoiceReading(self._how)
+                seen = [*late.feed(Delta(choice.text))] if choice.text else []
+                self._observer.saw(None, seen + late.finish(choice)[0])
         waiting = self._observer.flush()
         if waiting is not None:
             await waiting
