@@ -16,44 +16,41 @@ from lmstream_sync.errors import ConfigurationError
 from lmstream_sync.lm.endpoints import Endpoint, base_of, endpoint_of, may_lack_version, said, takes_completion_tokens
 from lmstream_sync.lm.engine import LMRequest
 from lmstream_sync.lm.litellm_quiet import nobody_listens
-from lmstream_sync.lm.secrets import Secret
+from lmstream_sync.lm.secrets import Secret, is_secret_name
 
 __all__ = ["check_direct", "is_plain"]
 
 #: Options that mean something to litellm only, and nothing to an endpoint.
-_LITELLM_ONLY = frozenset(
-    {
-        "allowed_openai_params",
-        "api_type",
-        "base_model",
-        "caching",
-        "client",
-        "custom_llm_provider",
-        "custom_prompt_dict",
-        "drop_params",
-        "failure_callback",
-        "input_callback",
-        "logger_fn",
-        "mock_response",
-        "model_info",
-        "model_list",
-        "region_name",
-        "request_timeout",
-        "retry_policy",
-        "retry_strategy",
-        "rpm",
-        "shared_session",
-        "ssl_verify",
-        "stream_timeout",
-        "success_callback",
-        "tiered_pricing",
-        "tpm",
-        "use_litellm_proxy",
-    }
-)
+#: Source: litellm's `all_litellm_params`, with which `tests/lm/test_endpoints.py` compares them.
+_NAMES = """
+    acompletion aembedding aimg_generation allm_passthrough_route allow_client_keepalive_override
+    allowed_model_region allowed_openai_params api_type assistant_continue_message async_call atext_completion
+    attempted_targets azure base_model bos_token budget_duration cache_key caching caching_groups client client_id
+    client_secret client_side_timeout complete_response completion_call_id configurable_clientside_auth_params
+    cooldown_time custom_llm_provider custom_prompt_dict daily_reset_time data_residency default_api_key_rpm_limit
+    default_api_key_tpm_limit disable_add_transform_inline_image_block drop_params enable_json_schema_validation
+    enable_prompt_caching enable_tag_filtering ensure_alternating_roles eos_token failure_callback fastest_response
+    final_prompt_value fireworks_forward_user_id force_timeout guardrails hf_model_name id initial_prompt_value
+    input_callback itpm keepalive_seconds kubernetes_pod_discovery log_client_error_tracebacks logger_fn
+    max_agentic_loops max_budget max_file_size_mb max_parallel_requests merge_reasoning_content_in_choices
+    model_alias_map model_config model_file_id_mapping model_info model_list no-log order otpm output_vector_size
+    preset_cache_key prompt_environment prompt_id prompt_label prompt_variables prompt_version
+    provider_affinity_header provider_specific_header proxy_server_request region_name request_timeout
+    responses_api_version retry_policy retry_strategy roles routing_strategy rpd rpm rust search_tool_name
+    secret_fields self shared_session silent_model ssl_verify stream_chunk_size stream_response stream_timeout
+    stream_timeout_by_service_tier success_callback supports_system_message tag_regex tags tenant_id text_completion
+    thought_signature_in_tool_call_id tiered_pricing timeout_by_service_tier tpd tpm ttl turn_off_message_logging
+    use_chat_completions_api use_client use_in_pass_through use_litellm_proxy use_xai_oauth user_continue_message
+    verbose weight
+"""
+_LITELLM_ONLY = frozenset(_NAMES.split())
 
-#: Whole families of them: accounts of clouds that have a format of their own, prices, other models to fall back on.
-_LITELLM_FAMILIES = re.compile(r"^(?:aws|azure|litellm|vertex|watsonx)_|_costs?(?:_|$)|^cost_per_|fallback")
+#: Whole families of them: accounts of clouds and of services that watch, prices, routers, other models to fall back on.
+_LITELLM_FAMILIES = re.compile(
+    r"^_|^(?:anthropic|arize|aws|azure|bedrock|chatgpt|dd|gcs|github_copilot|humanloop|langfuse|langsmith|litellm|mock"
+    r"|newrelic|openai|posthog|s3|signoz|token_exchange|vertex|wandb|watsonx|weave)_"
+    r"|_costs?(?:_|$)|^cost_per_|_uplift_multiplier|_router_|fallback"
+)
 
 #: Variables of the environment that litellm's connections obey, and ours do not.
 _LITELLM_VARIABLES = ("SSL_VERIFY", "SSL_CERTIFICATE", "SSL_SECURITY_LEVEL")
@@ -145,7 +142,8 @@ def check_direct(request: LMRequest) -> None:
     """Refuse what the direct engine cannot serve, where it alone may.
 
     Raises:
-        ConfigurationError: nobody says where the model is, or an option is litellm's.
+        ConfigurationError: nobody says where the model is, or an option is litellm's, or is a secret that is not
+            the endpoint's.
     """
     model, options = request.model, request.options
     if request.engine_cache:
@@ -155,6 +153,14 @@ def check_direct(request: LMRequest) -> None:
     only = min(filter(_is_litellms, options), default=None)
     if only is not None:
         raise ConfigurationError(f'LM({only}=..., engine="direct"): only litellm knows this option; leave engine= out')
+    # `True` is no secret: servers have options such as `ban_eos_token`.
+    secrets = (name for name in filter(_is_foreign_secret, options) if not isinstance(options[name], bool))
+    secret = min(secrets, default=None)
+    if secret is not None:
+        raise ConfigurationError(
+            f'LM({secret}=..., engine="direct"): this has the name of a secret, and would be sent in the body; '
+            "leave it out, or give it in extra_headers= or extra_body="
+        )
     if isinstance(options.get("response_format"), type):
         raise ConfigurationError('LM(response_format=<a class>, engine="direct"): give its JSON schema as a dict')
     given = options.get("api_base") or options.get("base_url")
@@ -171,6 +177,12 @@ def check_direct(request: LMRequest) -> None:
 @lru_cache(maxsize=1_000)
 def _is_litellms(name: str) -> bool:
     return name in _LITELLM_ONLY or _LITELLM_FAMILIES.search(name) is not None
+
+
+@lru_cache(maxsize=1_000)
+def _is_foreign_secret(name: str) -> bool:
+    """Whether an option is named as a secret, and is not the one that an endpoint asks for."""
+    return name != "api_key" and is_secret_name(name)
 
 
 def _is_plain_of_openai(name: str, options: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from lmstream_sync.errors import ConfigurationError, LMError
 from lmstream_sync.lm import LM
-from lmstream_sync.lm.direct_choice import SETTINGS, _is_litellms
+from lmstream_sync.lm.direct_choice import SETTINGS, _is_litellms, check_direct
 from lmstream_sync.lm.direct_request import outgoing
 from lmstream_sync.lm.endpoints import ENDPOINTS, base_of, endpoint_of, joined_to, key_of, may_lack_version
 from lmstream_sync.lm.engine import LMRequest
@@ -49,7 +49,8 @@ def test_variables_of_keys_are_litellms(name: str, variable: str, monkeypatch: p
 
 def sent(model: str, engine: str, options: dict[str, Any], *, streamed: bool = True) -> Any:
     with ScriptedServer("fine") as server:
-        lm = LM(model, engine=engine, api_base=server.url, cache=False, num_retries=0, **{"api_key": "k", **options})
+        options = {"api_key": "k", "cache": False, **options}
+        lm = LM(model, engine=engine, api_base=server.url, num_retries=0, **options)
         assert lm.engine == engine
         lm.request(ASKED, {}, RecordingTap() if streamed else None)
         return server.requests[0]
@@ -253,6 +254,76 @@ def test_what_the_direct_engine_cannot_is_said_at_once(arguments: dict[str, Any]
 def test_what_only_litellm_knows_is_refused_where_it_is_not_asked(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name}=|does not exist yet"):
         LM("openai/m", engine="direct", api_base="http://h/v1", **{name: "x"})
+
+
+def test_every_name_that_litellm_keeps_to_itself_is_refused() -> None:
+    from litellm.types.utils import all_litellm_params
+
+    # Of the wire format, ours, or sent by neither engine.
+    known = ENDPOINTS["openai"].plain | {"metadata", "cache", "num_retries", "max_retries"}
+    names = sorted({*all_litellm_params} - known)
+    assert len(names) > 100
+    assert [name for name in names if not is_refused({name: "x"})] == []
+
+
+def is_refused(options: dict[str, Any]) -> bool:
+    try:
+        check_direct(LMRequest("openai/m", ASKED, hide(options)))
+    except ConfigurationError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["langfuse_secret_key", "client_secret", "s3_secret_access_key", "arize_api_key", "openai_identity_token_file"]
+    + ["my_service_token", "password", "authorization", "webhook_secret"],
+)
+def test_a_secret_that_is_no_key_of_the_endpoint_is_not_sent_to_it(name: str) -> None:
+    with ScriptedServer("fine") as server:
+        options: dict[str, Any] = {"api_base": server.url, "api_key": "k", "cache": False, "engine": "direct"}
+        with pytest.raises(ConfigurationError, match=rf"LM\({name}=") as caught:
+            LM("openai/m", **options, **{name: "secret-value-1"})
+        with pytest.raises(ConfigurationError, match=rf"LM\({name}=") as later:
+            LM("openai/m", **options)("q", **{name: "secret-value-1"})
+        assert server.requests == []
+    assert "secret-value-1" not in str(caught.value) + str(later.value)
+
+
+def test_why_a_secret_is_not_sent_is_said() -> None:
+    with pytest.raises(ConfigurationError, match="would be sent in the body"):
+        LM("openai/m", engine="direct", my_service_token="secret-value-1")
+    with pytest.raises(ConfigurationError, match="only litellm knows this option"):
+        LM("openai/m", engine="direct", guardrails=["x"])
+
+
+def test_a_forced_engine_sends_what_a_provider_may_know() -> None:
+    in_body: dict[str, Any] = {
+        **FORMAT,
+        **TOOLS,
+        "metadata": {"a": "b"},
+        "top_k": 5,
+        "guided_json": {"type": "object"},
+        "chat_template_kwargs": {"enable_thinking": False},
+        "stop_token_ids": [1],
+        "prompt_logprobs": 1,
+        "prompt_cache_key": "p",
+        "ban_eos_token": True,
+        "dry_multiplier": 0.8,
+        "an_option_of_tomorrow": 1,
+    }
+    more = in_body.pop("extra_body")
+    elsewhere = {
+        "api_version": "1",
+        "organization": "o",
+        "headers": {"X-Token": "t"},
+        "extra_headers": {"X-Api-Key": "x"},
+        "extra_query": {"code": "c"},
+        "extra_body": {**more, "pass_token": "given-on-purpose"},
+        "cache": False,
+    }
+    body = sent("openai/m", "direct", {**in_body, **elsewhere}, streamed=False).body
+    assert body == {"model": "m", "messages": ASKED, **in_body, **more, "pass_token": "given-on-purpose"}
 
 
 def test_prices_and_fallbacks_of_litellm_are_known() -> None:
