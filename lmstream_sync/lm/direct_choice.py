@@ -1,7 +1,7 @@
 """Which engine serves a request: the direct one where it would say what litellm says, else litellm.
 
-Pure, but for a look at litellm where a program has imported it: its callbacks, settings and
-stand-ins are the user's, and work only if litellm is asked.
+Pure, but for a look at the environment, and at litellm where a program has imported it: its
+callbacks, settings and stand-ins are the user's, and work only if litellm is asked.
 """
 
 from __future__ import annotations
@@ -52,8 +52,27 @@ _LITELLM_FAMILIES = re.compile(
     r"|_costs?(?:_|$)|^cost_per_|_uplift_multiplier|_router_|fallback"
 )
 
-#: Variables of the environment that litellm's connections obey, and ours do not.
-_LITELLM_VARIABLES = ("SSL_VERIFY", "SSL_CERTIFICATE", "SSL_SECURITY_LEVEL")
+#: Variables of the environment that litellm and its connections obey, and we do not, whatever they say:
+#: litellm takes any value of `LITELLM_MODIFY_PARAMS` for true.
+_LITELLM_VARIABLES = (
+    "LITELLM_MODIFY_PARAMS",
+    "LITELLM_USER_AGENT",
+    "SSL_CERTIFICATE",
+    "SSL_ECDH_CURVE",
+    "SSL_SECURITY_LEVEL",
+    "SSL_VERIFY",
+)
+#: Those that may also say no.
+_LITELLM_SWITCHES = (
+    "DISABLE_AIOHTTP_TRANSPORT",
+    "DISABLE_AIOHTTP_TRUST_ENV",
+    "EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER",
+    "LITELLM_DROP_PARAMS",
+    "LITELLM_HTTP2",
+    "LITELLM_ROUTE_ALL_CHAT_OPENAI_TO_RESPONSES",
+    "USE_LITELLM_PROXY",
+)
+_OFF = frozenset({"", "0", "f", "false", "n", "no", "off"})
 
 #: OpenAI's models that answer elsewhere than at chat completions, or take no system message;
 #: litellm knows which.
@@ -133,7 +152,7 @@ def is_plain(request: LMRequest) -> bool:
         return False
     if isinstance(options.get("response_format"), type) or isinstance(options.get("reasoning_effort"), dict):
         return False
-    if said(*_LITELLM_VARIABLES) is not None:
+    if said(*_LITELLM_VARIABLES) is not None or (said(*_LITELLM_SWITCHES) is not None and _is_switched_on()):
         return False
     return _litellm_is_untouched() and _are_plain(endpoint, request.messages)
 
@@ -210,6 +229,11 @@ def _is_plain_part(part: Any) -> bool:
         return False
     image = part.get("image_url", {})
     return isinstance(image, Mapping) and "format" not in image
+
+
+def _is_switched_on() -> bool:
+    """Whether the environment says yes to something of litellm's."""
+    return any((said(name) or "").strip().lower() not in _OFF for name in _LITELLM_SWITCHES)
 
 
 def _litellm_is_untouched() -> bool:

@@ -411,6 +411,60 @@ def test_what_a_user_set_in_litellm_is_obeyed(litellm_as_it_was: None, monkeypat
     assert lm.engine == "litellm"
 
 
+SWITCHES = [
+    ("USE_LITELLM_PROXY", "True"),
+    ("LITELLM_ROUTE_ALL_CHAT_OPENAI_TO_RESPONSES", "true"),
+    ("LITELLM_MODIFY_PARAMS", "1"),
+    ("LITELLM_DROP_PARAMS", "yes"),
+    ("LITELLM_HTTP2", " true "),
+    ("EXPERIMENTAL_OPENAI_BASE_LLM_HTTP_HANDLER", "true"),
+    ("DISABLE_AIOHTTP_TRANSPORT", "True"),
+    ("DISABLE_AIOHTTP_TRUST_ENV", "True"),
+]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [*SWITCHES, ("LITELLM_USER_AGENT", "mine/1"), ("SSL_ECDH_CURVE", "X25519")]
+)
+def test_what_a_user_set_for_litellm_in_the_environment_is_obeyed(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm = LM("openai/m")
+    assert lm.engine == "direct"
+    monkeypatch.setenv(variable, value)
+    assert lm.engine == "litellm"
+    assert LM("openai/m", engine="direct").engine == "direct"
+    monkeypatch.delenv(variable)
+    assert lm.engine == "direct"
+
+
+@pytest.mark.parametrize("value", ["", "false", "False", "0", "no", "off", " "])
+@pytest.mark.parametrize("variable", [name for name, _ in SWITCHES if name != "LITELLM_MODIFY_PARAMS"])
+def test_what_is_switched_off_there_is_no_matter(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    assert LM("openai/m").engine == "direct"
+
+
+def test_litellm_takes_any_value_of_this_variable_for_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LITELLM_MODIFY_PARAMS", "false")
+    assert LM("openai/m").engine == "litellm"
+    monkeypatch.setenv("LITELLM_MODIFY_PARAMS", "")
+    assert LM("openai/m").engine == "direct"
+
+
+def test_requests_go_to_litellms_proxy_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ScriptedServer("of the proxy") as proxy, ScriptedServer("of the provider") as provider:
+        monkeypatch.setenv("LITELLM_PROXY_API_BASE", proxy.url)
+        monkeypatch.setenv("LITELLM_PROXY_API_KEY", "key-of-the-proxy")
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.url)
+        lm = LM("openai/m", cache=False, num_retries=0)
+        assert lm("q") == ["of the provider"]
+        monkeypatch.setenv("USE_LITELLM_PROXY", "True")
+        assert lm("q") == ["of the proxy"]
+        assert proxy.requests[0].headers["authorization"] == "Bearer key-of-the-proxy"
+        assert LM("openai/m", engine="direct", cache=False)("q") == ["of the provider"]
+
+
 def test_the_settings_looked_at_are_litellms() -> None:
     import litellm
 
