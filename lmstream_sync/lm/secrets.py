@@ -41,6 +41,7 @@ _BEARER = re.compile(r"\b(bearer|basic)(\s+)[^\s\"',;]{4,}", re.IGNORECASE)
 _URL_USER = re.compile(r"(://)[^/\s@\"']+@")
 _QUERY_NAME = r"[\w-]*(?:key|token|secret|password|signature)|sig|code|auth|jwt"
 _URL_QUERY = re.compile(rf"([?&](?:{_QUERY_NAME})=)[^&\s\"']+", re.IGNORECASE)
+_SECRET_IN_QUERY = re.compile(_QUERY_NAME, re.IGNORECASE)
 _IN_QUERY = re.compile(rf"(?:^|&)(?:{_QUERY_NAME})=([^&#]+)", re.IGNORECASE)
 
 #: Headers of requests that hold no secret. Of any other, whatever its name, a provider's words are cleaned.
@@ -123,6 +124,8 @@ def hide(value: Any, name: str = "") -> Any:
     if isinstance(value, Secret):
         return value
     if isinstance(value, Mapping):
+        if name == "extra_query":
+            return _hidden_in_query(value)
         return {key: hide(inner, str(key)) for key, inner in value.items()}
     if value is not None and not isinstance(value, bool) and is_secret_name(name):
         return Secret(value)
@@ -131,6 +134,15 @@ def hide(value: Any, name: str = "") -> Any:
     if isinstance(value, (list, tuple)):  # of fall-backs, of tools, each of which may have a key of its own
         return [hide(inner) for inner in value]
     return value
+
+
+def _hidden_in_query(query: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What goes into a URL's query; there names are a secret's that mean other things elsewhere: `code`, `sig`."""
+    hidden: dict[Any, Any] = {}
+    for key, value in query.items():
+        is_secret = value is not None and not isinstance(value, Secret) and _SECRET_IN_QUERY.fullmatch(str(key))
+        hidden[key] = Secret(value) if is_secret else hide(value, str(key))
+    return hidden
 
 
 def reveal(value: Any) -> Any:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
+import socket
 import traceback
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
+from lmstream_sync.callbacks import BaseCallback
 from lmstream_sync.errors import AuthenticationError, LMConnectionError, LMError, LMStreamError
 from lmstream_sync.lm import LM
 from lmstream_sync.lm.cache import cache_key
 from lmstream_sync.lm.failures import translated
 from lmstream_sync.lm.secrets import Secret, hide, is_secret_name, known_secrets, public, reveal, scrub
+from lmstream_sync.lm.state import dump_lm
 from lmstream_sync.testing import Reply, ScriptedServer
+from tests.lm.raw_server import read_request, speaking
 
 KEY = "sk-very-secret-0123456789"
 
@@ -111,6 +117,65 @@ def test_a_secret_of_an_address_is_shown_in_no_form(address: str, secret: str, e
         assert "no *** and no *** here" in str(caught.value)
     shown = everything_shown(caught.value) + repr(list(lm.history)) + repr(lm) + repr(lm.kwargs)
     assert secret not in shown and written not in shown
+
+
+QUERY = {"code": "AZ+FUNC/KEY==", "sig": "signed-by-me", "key": "a-key-1", "JWT": ["one-jwt-1", "two-jwt-2"]}
+
+
+def test_secrets_of_a_query_are_hidden_by_the_names_of_a_url() -> None:
+    options = {"extra_query": {**QUERY, "api-version": "1", "page": 2, "code_names": "c"}, "code": "print(1)"}
+    hidden = hide(options)
+    assert public(hidden) == {
+        "extra_query": {"api-version": "1", "page": 2, "code_names": "c"},
+        "code": "print(1)",  # elsewhere than in a query these names mean other things
+    }
+    assert all(each in known_secrets(hidden) for each in ["AZ+FUNC/KEY==", "signed-by-me", "a-key-1", "two-jwt-2"])
+    assert reveal(hidden) == options
+    assert hide(hidden) == hidden
+
+
+@pytest.mark.parametrize("per_request", [False, True])
+def test_secrets_of_a_query_are_sent_and_not_shown(per_request: bool, engine: str) -> None:
+    echo = "no AZ+FUNC/KEY== and no AZ%2BFUNC%2FKEY%3D%3D, no signed-by-me, a-key-1, one-jwt-1 here"
+    body = json.dumps({"error": {"message": echo}}).encode()
+    heard: list[bytes] = []
+
+    def refuse(connection: socket.socket) -> None:
+        heard.append(read_request(connection))
+        head = f"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        connection.sendall(head.encode() + b"Connection: close\r\n\r\n" + body)
+
+    given: dict[str, Any] = {"extra_query": {**QUERY, "page": "2"}}
+    of_lm, of_request = ({}, given) if per_request else (given, {})
+    with speaking(refuse) as place:
+        lm = LM("openai/m", engine=engine, api_base=f"http://{place}/v1", api_key="k", num_retries=0, **of_lm)
+        with pytest.raises(AuthenticationError) as caught:
+            lm("q", **of_request)
+    assert "no *** and no ***, no ***, ***, *** here" in str(caught.value)
+    if engine == "direct":
+        sent = parse_qs(urlsplit(heard[0].split()[1].decode()).query)
+        assert {name: each if len(each) > 1 else each[0] for name, each in sent.items()} == given["extra_query"]
+    else:  # litellm puts the option itself into the body
+        assert json.loads(heard[0].partition(b"\r\n\r\n")[2])["extra_query"] == given["extra_query"]
+    shown = str(caught.value) + repr(caught.value.__cause__) + repr(list(lm.history))
+    shown += repr(lm) + repr(lm.kwargs) + str(dump_lm(lm))
+    if not per_request:  # else the caller's own arguments are in a frame
+        shown += everything_shown(caught.value)
+    assert not any(each in shown for each in ("AZ+FUNC", "AZ%2BFUNC", "signed-by-me", "a-key-1", "one-jwt-1"))
+    assert lm.history[-1]["kwargs"]["extra_query"] == {"page": "2"}
+
+
+def test_callbacks_are_not_told_a_key_of_a_query() -> None:
+    told: list[Any] = []
+
+    class Told(BaseCallback):
+        def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+            told.append(inputs)
+
+    with ScriptedServer("fine") as server:
+        server.lm(callbacks=[Told()], extra_query={**QUERY, "page": "2"})("q")
+    assert "'page': '2'" in repr(told)
+    assert not any(each in repr(told) for each in ("AZ+FUNC", "signed-by-me", "a-key-1", "one-jwt-1"))
 
 
 def test_the_header_of_a_password_is_known_too() -> None:
