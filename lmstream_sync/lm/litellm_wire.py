@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any
 
 from lmstream_sync.lm.said_errors import error_in, error_without_choices, with_named_errors
-from lmstream_sync.lm.sse_decoder import BEGINS, SSEDecoder
+from lmstream_sync.lm.sse_decoder import BEGINS, BOM, SSEDecoder
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["Wire"]
@@ -38,7 +38,7 @@ _GEMINI_END = re.compile(rb'(?<!\\)"(?:finishReason|blockReason)"\s*:\s*"')
 _LONGEST_ERROR = 8 * 1024
 _LAST = 2
 
-#: Seconds that the end of a response may take after its `[DONE]`.
+#: Seconds that the end of a response may take after its `[DONE]`, and then leaving it.
 END_SECONDS = 0.05
 
 #: A body that is no event stream is kept up to here, to be read as a whole response: bytes.
@@ -75,6 +75,7 @@ class Wire:
         self._opened = self._ended = False
         self._done = False
         self._tail = b""
+        self._start: bytes | None = b""  # until it is known whether it is a byte order mark
         self._body: bytearray | None = bytearray()
         self._recent: deque[bytes] = deque()
         self._recent_size = 0
@@ -105,9 +106,12 @@ class Wire:
         self._opened = True
         pieces = original(*args, **kwargs).__aiter__()
         async for piece in pieces:
-            already = self._done
+            if self._start is not None:
+                piece = self._without_bom(piece)
+                if not piece:
+                    continue
             self._saw(piece)
-            if self._done and not already:
+            if self._done:
                 # At [DONE] the openai package closes the response, and a response that was not
                 # read to its end takes its connection along. So the end is waited for, but
                 # nothing is held back for it.
@@ -116,8 +120,28 @@ class Wire:
                     yield piece[:done_at]
                     piece = piece[done_at:]
                 await _read_to_end(pieces)
+                with suppress(Exception):
+                    # Where the end did not come, others would wait for it again. (Else it is closed already.)
+                    await self._response.aclose()
+                yield piece
+                return
             yield piece
+        if self._start:
+            self._saw(self._start)
+            yield self._start
         self._ended = True
+
+    def _without_bom(self, piece: bytes) -> bytes:
+        """What is known not to be the byte order mark that may stand before everything.
+
+        The openai package takes it for a part of the first line, and so loses the first event.
+        """
+        start = (self._start or b"") + piece
+        if len(start) < len(BOM) and BOM.startswith(start):
+            self._start = start
+            return b""
+        self._start = None
+        return start.removeprefix(BOM)
 
     def _saw(self, piece: bytes) -> None:
         touch()
@@ -281,17 +305,31 @@ def _inwards(outermost: Any) -> Iterator[Any]:
 
 
 async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
-    """Read the little that may follow `[DONE]`, for `END_SECONDS` at most."""
+    """Read the little that may follow `[DONE]`, for `END_SECONDS` at most; then nobody reads any more."""
 
     async def read() -> None:
         async for _ in pieces:
             pass
 
+    # In a task of its own, which alone is cancelled: while this waits, the caller's does other things.
     reading = asyncio.ensure_future(read())
+    reading.add_done_callback(_see)
     try:
         await asyncio.wait([reading], timeout=END_SECONDS)
-    finally:
-        if not reading.done():
-            reading.cancel()
-        elif not reading.cancelled():
-            reading.exception()  # seen: the reply is whole without it
+    except asyncio.CancelledError:
+        await _stop(reading)
+        raise
+    await _stop(reading)
+
+
+async def _stop(reading: asyncio.Future[None]) -> None:
+    """Cancel a task and wait until it is over: two may not read from one connection."""
+    if not reading.done():
+        reading.cancel()
+        await asyncio.wait([reading], timeout=END_SECONDS)
+
+
+def _see(reading: asyncio.Future[None]) -> None:
+    """What it raised is nobody's: the reply is whole without it."""
+    if not reading.cancelled():
+        reading.exception()

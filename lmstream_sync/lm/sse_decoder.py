@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["BEGINS", "SSEDecoder"]
+__all__ = ["BEGINS", "BOM", "SSEDecoder"]
 
-_BOM = b"\xef\xbb\xbf"
+#: One may stand at the beginning of a stream.
+BOM = b"\xef\xbb\xbf"
 
 #: How a stream of events begins, as far as that tells it from something else.
 BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
@@ -98,12 +99,12 @@ class SSEDecoder:
         """One byte order mark may stand before everything."""
         start = b"".join((*self._held, piece)) if self._held else piece
         self._held = None
-        if len(start) < len(_BOM) and _BOM.startswith(start):
+        if len(start) < len(BOM) and BOM.startswith(start):
             if start:
                 self._held = [start]
             return b""
         self._begun = True
-        return start.removeprefix(_BOM)
+        return start.removeprefix(BOM)
 
     def _with_line_feeds(self, piece: bytes) -> bytes:
         if self._after_cr and piece.startswith(b"\n"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 import threading
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -23,7 +25,7 @@ from lmstream_sync.errors import (
     StreamCancelled,
     StreamTimeout,
 )
-from lmstream_sync.lm import LM
+from lmstream_sync.lm import LM, direct_http, litellm_wire
 from lmstream_sync.runtime import crossing
 from lmstream_sync.runtime.call import current_call
 from lmstream_sync.runtime.register import cancel
@@ -31,6 +33,8 @@ from lmstream_sync.runtime.timeout import Timeout
 from lmstream_sync.testing import Gate, Reply, ScriptedServer
 from tests.lm import wire_formats as wire
 from tests.lm.conftest import RecordingTap
+from tests.lm.raw_server import HEAD, chunked, read_request, speaking
+from tests.runtime.programs import SOON
 
 ASKED = [{"role": "user", "content": "q"}]
 
@@ -210,6 +214,84 @@ def test_a_choice_that_did_not_end_is_a_broken_reply(engine: str, tap: Recording
         server.lm(
             engine=engine,
         ).request(ASKED, {"n": 2}, tap)
+
+
+GOOD = [*sse(piece('{"content":"a"}'), piece("{}", '"stop"')), b"data: [DONE]\n\n"]
+
+
+@pytest.mark.parametrize(("engine", "transport"), [("direct", ""), ("litellm", "aiohttp"), ("litellm", "httpx")])
+@pytest.mark.parametrize("then", ["nothing", "a comment", "the connection's end"])
+def test_a_body_that_does_not_end_after_done_is_left(
+    engine: str,
+    then: str,
+    transport: str,
+    tap: RecordingTap,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if transport == "httpx":
+        import litellm
+
+        monkeypatch.setattr(litellm, "disable_aiohttp_transport", True)
+    left = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(HEAD + b"".join(map(chunked, GOOD)))
+        if then == "a comment":
+            connection.sendall(chunked(b": more\n\n"))
+        if then == "the connection's end" or not read_request(connection):
+            left.set()
+
+    with speaking(speak) as place:
+        lm = LM("openai/m", engine=engine, api_base=f"http://{place}/v1", api_key="k", cache=False, num_retries=0)
+        reply = lm.request(ASKED, {}, tap)
+        assert left.wait(SOON), "the connection was kept"
+    assert (reply.choices[0].text, reply.choices[0].finish_reason) == ("a", "stop")
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_a_request_is_cancelled_while_it_waits_for_the_end_after_done(
+    engine: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (direct_http, litellm_wire):
+        monkeypatch.setattr(module, "END_SECONDS", 2 * SOON)
+    left = threading.Event()
+
+    def speak(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(HEAD + chunked(b"".join(GOOD)))
+        if not read_request(connection):
+            left.set()
+
+    with speaking(speak) as place:
+        tap = NamingTap()
+        lm = LM("openai/m", engine=engine, api_base=f"http://{place}/v1", api_key="k", cache=False, num_retries=0)
+        thread, raised = in_a_thread(lm, tap)
+        assert tap.fed.wait(SOON)
+        assert cancel(tap.call_id)
+        assert left.wait(SOON)
+        thread.join(SOON)
+    assert [type(error) for error in raised] == [StreamCancelled]
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4])
+def test_a_byte_order_mark_before_everything_is_no_text(engine: str, cut: int, tap: RecordingTap) -> None:
+    body = MARK + b"".join(GOOD)
+    raw = [*(body[at : at + 1] for at in range(cut)), body[cut:]]
+    with ScriptedServer(Reply(raw=raw)) as server:
+        assert server.lm(engine=engine).request(ASKED, {}, tap).choices[0].text == "a"
+
+
+def test_half_of_a_mark_is_something_else(engine: str, tap: RecordingTap) -> None:
+    with ScriptedServer(Reply(raw=[MARK[:1], MARK[1:2]])) as server, pytest.raises((LMProtocolError, LMInterrupted)):
+        server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap)
 
 
 FAULTS: list[tuple[Reply, type[LMError], int | None]] = [
