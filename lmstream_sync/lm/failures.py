@@ -251,7 +251,9 @@ def _kind(chain: Sequence[BaseException], status: int | None, begun: bool, cut_o
     names: set[str] = set().union(*map(_names, chain))
     answered = any(_answered(link) for link in chain)
     # aiohttp's word for a head, or for the size of a chunk, that is none: of this very type.
-    unlike = bool(names & _NOT_WHAT_IT_SAYS) or any(type(link).__name__ == "HttpProcessingError" for link in chain)
+    unlike = bool(names & _NOT_WHAT_IT_SAYS) or any(
+        type(link).__name__ == "HttpProcessingError" or _nested_too_deep(link) for link in chain
+    )
     if not answered and (cut_off or any(map(_ends_inside_a_character, chain))):
         return LMInterrupted
     if begun:
@@ -292,6 +294,11 @@ def _answered(error: BaseException) -> bool:
         and "openai" in type(error).__module__
         or (type(error).__name__ == "HTTPStatusError")
     )
+
+
+def _nested_too_deep(error: BaseException) -> bool:
+    """Whether it is the JSON of a reply that nests too deep, and not what is sent."""
+    return isinstance(error, RecursionError) and " decoding " in str(error)
 
 
 def _ends_inside_a_character(error: BaseException) -> bool:

@@ -218,17 +218,22 @@ class LitellmEngine:
         response = await self._answer(litellm, request, stream=False)
         if request.engine_cache:
             await let_it_write()
-        told = error_in(response)
-        if told is not None:
-            failure = failure_said(told, request, begun=False)
+        failure: LMError | None = None
+        reply, told = None, None
+        try:
+            told = error_in(response)
+            if told is not None:
+                failure = failure_said(told, request, begun=False)
+            else:
+                reply = whole_reply(response, request.model)
+        except Exception as error:  # something in it nests too deep
+            failure = self._translated(error, request, begun=False)
+        if reply is None:
             del response, told
             try:
-                raise failure
+                raise failure or no_choices(request.model)
             finally:
                 del failure
-        reply = whole_reply(response, request.model)
-        if reply is None:
-            raise no_choices(request.model)
         if from_litellms_cache(response):
             reply.usage = dict(NOTHING_SENT)
         reply.price = self.price(request.model, reply.usage)

@@ -10,7 +10,6 @@ Knows the shapes of litellm's, httpx's and aiohttp's objects and imports none of
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from lmstream_sync.lm.json_decoding import plain_json
 from lmstream_sync.lm.said_errors import error_in, error_without_choices, with_named_errors
 from lmstream_sync.lm.sse_decoder import BEGINS, BOM, SSEDecoder
 from lmstream_sync.runtime.clocks import touch
@@ -229,7 +229,7 @@ class Wire:
             for text in reversed(said[-_LAST:]):
                 found: Any = None
                 with suppress(ValueError):
-                    found = json.loads(text)
+                    found = plain_json(text)
                 told = error_in(found) or (error_without_choices(found) if alone else None)
                 if told is not None:
                     return told
@@ -258,7 +258,7 @@ class Wire:
         if not self._body or self.chunks or not self._body.strip() or BEGINS.match(self._body):
             return False, None
         try:
-            return True, json.loads(self._body)
+            return True, plain_json(bytes(self._body))
         except ValueError:
             return True, None
 

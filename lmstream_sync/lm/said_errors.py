@@ -7,7 +7,8 @@ The forms are seen at OpenAI's and Anthropic's endpoints (`error`), vLLM's (`obj
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lmstream_sync.errors import LMError
@@ -40,7 +41,7 @@ def error_in(found: Any) -> Mapping[str, Any] | None:
         kept = field_of(choice, "provider_specific_fields")
         error = field_of(choice, _ERROR) or field_of(kept, _ERROR)
         if error:
-            return {_ERROR: error if isinstance(error, (Mapping, str)) else str(error)}
+            return {_ERROR: error if isinstance(error, (Mapping, str)) else _written(str, error)}
         if _ERROR in (field_of(choice, "finish_reason"), field_of(kept, "native_finish_reason")):
             return _as_error("the provider ended the reply with the finish reason 'error'")
     return None
@@ -78,16 +79,22 @@ def with_named_errors(events: list[bytes], names: Mapping[int, str]) -> list[byt
 def _error_object(data: bytes) -> bytes:
     if data.strip() == b"[DONE]":
         return data
-    try:
+    with suppress(ValueError, RecursionError):
         found = plain_json(data)
-    except ValueError:
-        found = data.decode("utf-8", "replace").strip() or "an event named error, without words"
-    return data if error_in(found) is not None else as_json(_as_error(found))
+        return data if error_in(found) is not None else as_json(_as_error(found))
+    return as_json(_as_error(data.decode("utf-8", "replace").strip() or "an event named error, without words"))
 
 
 def _as_error(said: Any) -> Mapping[str, Any]:
     """What is known to be an error, as a mapping with `error`, and in that a `message`."""
     if not isinstance(said, Mapping):
-        return {_ERROR: {"message": said if isinstance(said, str) else json.dumps(said)[:_LONGEST]}}
+        return {_ERROR: {"message": said if isinstance(said, str) else _written(json.dumps, said)}}
     words = next((said[name] for name in ("message", "detail") if isinstance(said.get(name), str)), None)
-    return {_ERROR: {**said, "message": json.dumps(said)[:_LONGEST] if words is None else words}}
+    return {_ERROR: {**said, "message": _written(json.dumps, said) if words is None else words}}
+
+
+def _written(write: Callable[[Any], str], said: Any) -> str:
+    try:
+        return write(said)[:_LONGEST]
+    except RecursionError:  # it could be read, but that goes deeper than this
+        return "an error that is nested too deep to be shown"

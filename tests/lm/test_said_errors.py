@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from lmstream_sync.errors import (
 )
 from lmstream_sync.lm import direct_body, litellm_wire
 from lmstream_sync.lm.direct_body import StreamedBody
+from lmstream_sync.lm.said_errors import error_in, error_without_choices
 from lmstream_sync.testing import Reply, ScriptedServer
 from tests.lm.conftest import RecordingTap
 
@@ -145,6 +147,57 @@ def test_and_where_a_stream_was_asked_for(
     text = "a" if "choices" in body else ""
     assert (type(caught.value), caught.value.status_code) == (LMInterrupted if text else ServerError, status)
     assert "".join(tap.pieces) == text
+
+
+# Nested too deep.
+
+# Python's `json` goes deeper from 3.12 on, by its own count.
+TOO_DEEP, DEEP = (3_000, 700) if sys.version_info < (3, 12) else (100_000, 3_000)
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize("text", [b"", TEXT], ids=["", "after text"])
+@pytest.mark.parametrize(
+    "data", ['{"choices": %s}', '{"error": %s}', '{"detail": %s}', '{"message": "error", "x": %s}']
+)
+def test_json_that_is_nested_too_deep_is_none(engine: str, data: str, text: bytes, tap: RecordingTap) -> None:
+    raw = [text, event(data % nested(TOO_DEEP)), DONE]
+    with ScriptedServer(Reply(raw=raw)) as server, pytest.raises(LMProtocolError, match="not what it says it is"):
+        server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap)
+    assert tap.pieces == (["a"] if text else [])
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("data", ["%s", '{"choices": %s}', '{"error": %s}'])
+def test_and_so_is_a_whole_reply(engine: str, data: str, streamed: bool, tap: RecordingTap) -> None:
+    reply = Reply(raw=[(data % nested(TOO_DEEP)).encode()], content_type="application/json")
+    with ScriptedServer(reply) as server, pytest.raises(LMProtocolError, match="not what it says it is"):
+        server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap if streamed else None)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_what_can_be_read_but_nests_too_deep_to_be_copied_is_an_error_of_ours(
+    engine: str, streamed: bool, tap: RecordingTap
+) -> None:
+    body = whole("stop")
+    body["choices"][0]["message"]["provider_specific_fields"] = {"x": "DEEP"}
+    data = json.dumps(body).replace('"DEEP"', nested(DEEP))
+    reply = Reply(raw=[data.encode()], content_type="application/json")
+    with ScriptedServer(reply) as server, pytest.raises(LMError, match="recursion|nested"):
+        server.lm(engine=engine, num_retries=0).request(ASKED, {}, tap if streamed else None)
+
+
+def test_an_error_that_can_be_read_but_not_written_is_one() -> None:
+    deep: list[Any] = []
+    for _ in range(20_000):
+        deep = [deep]
+    in_choice = error_in({"choices": [{"error": deep}]})
+    assert in_choice is not None and "nested too deep" in in_choice["error"]
+    for told in (error_in({"object": "error", "detail": deep}), error_without_choices({"detail": deep})):
+        assert told is not None and "nested too deep" in told["error"]["message"]
 
 
 # By its code.
