@@ -25,7 +25,7 @@ from lmstream_sync.runtime.clocks import touch
 __all__ = ["Wire"]
 
 # A line of the stream that says the end; in a chunk's JSON a line feed is always escaped.
-_DONE = re.compile(rb"(?:^|[\r\n])data: ?\[DONE\]")
+_DONE = re.compile(rb"[\r\n]data: ?\[DONE\]")
 _TAIL = 32
 
 # litellm's reader of Gemini's wire format, for AI Studio and Vertex AI. It invents a finish
@@ -74,7 +74,7 @@ class Wire:
         self._socket: Any = None
         self._opened = self._ended = False
         self._done = False
-        self._tail = b""
+        self._tail = b"\n"  # before the first line, as before all others
         self._start: bytes | None = b""  # until it is known whether it is a byte order mark
         self._body: bytearray | None = bytearray()
         self._recent: deque[bytes] = deque()

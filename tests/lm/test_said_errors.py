@@ -253,3 +253,17 @@ def test_what_a_good_stream_of_litellms_said_is_not_read_again(
     monkeypatch.setattr(litellm_wire, "SSEDecoder", None)
     with ScriptedServer("fine") as server:
         assert server.lm(engine="litellm", cache=False).request(ASKED, {}, tap).choices[0].text == "fine"
+
+
+def test_done_inside_a_text_is_no_end() -> None:
+    text = b'data: {"choices":[{"index":0,"delta":{"content":"data: [DONE] ' + b"x" * 100 + b'"}}]}\n\n'
+    for size in range(1, 64):
+        wire = litellm_wire.Wire()
+        for at in range(0, len(text), size):
+            wire._saw(text[at : at + size])
+        assert not wire._done
+        wire._saw(b"data: [DONE]\n\n")
+        assert wire._done
+    wire = litellm_wire.Wire()
+    wire._saw(b"data:[DONE]")
+    assert wire._done
