@@ -106,24 +106,18 @@ class Assembly:
         usage: what the provider reported last.
     """
 
-    __slots__ = ("_first", "_others", "begun", "usage")
+    __slots__ = ("_choices", "begun", "usage")
 
     def __init__(self) -> None:
-        #: The choice with index 0, which mostly is the only one; those of others by their index.
-        self._first: _Parts | None = None
-        self._others: dict[int, _Parts] | None = None
+        self._choices: dict[int, _Parts] = {}
         self.begun = False
         self.usage: dict[str, Any] | None = None
 
     def add(self, deltas: Sequence[Delta]) -> None:
         """More pieces came."""
-        first, others = self._first, self._others
+        choices = self._choices
         for delta in deltas:
-            index = delta.index
-            if index == 0:
-                parts = first
-            else:
-                parts = others.get(index) if others is not None else None
+            parts = choices.get(delta.index)
             if (  # text and nothing else, after other text: nearly all of them
                 parts is not None
                 and self.begun
@@ -144,21 +138,8 @@ class Assembly:
             elif not delta.provider_fields:
                 continue
             if parts is None:
-                parts = _Parts()
-                if index == 0:
-                    self._first = first = parts
-                else:
-                    if others is None:
-                        self._others = others = {}
-                    others[index] = parts
+                parts = choices[delta.index] = _Parts()
             parts.add(delta)
-
-    def _choices(self) -> list[tuple[int, _Parts]]:
-        """By their indices, in order."""
-        choices = dict(self._others or ())
-        if self._first is not None:
-            choices[0] = self._first
-        return sorted(choices.items())
 
     @property
     def characters(self) -> int:
@@ -167,7 +148,7 @@ class Assembly:
             sum(map(len, parts.content))
             + sum(map(len, parts.reasoning or ()))
             + (parts.calls.characters if parts.calls is not None else 0)
-            for _, parts in self._choices()
+            for parts in self._choices.values()
         )
 
     def reply(self, model: str) -> Reply:
@@ -182,7 +163,7 @@ class Assembly:
                 index=index,
                 provider_fields=_whole_fields(parts.provider_fields) if parts.provider_fields else {},
             )
-            for index, parts in self._choices()
+            for index, parts in sorted(self._choices.items())
         ]
         return Reply(choices=choices or [Choice()], usage=dict(self.usage or {}), model=model)
 

@@ -215,9 +215,11 @@ class DirectReader:
         ]
         if not choices:
             choices = [{"index": 0, "delta": {}}]  # as litellm shows the chunk that has the usage alone
-        for more in (chunk, _stamp(chunk)):
-            with suppress(Exception):  # pydantic's, of a field of another type than the format has
-                return self._make_raw(**{**more, "choices": choices})
+        try:
+            return self._make_raw(**{**chunk, "choices": choices})
+        except Exception:  # pydantic's, of a field of another type than the format has
+            with suppress(Exception):
+                return self._make_raw(**_stamp(chunk), choices=choices)
         return None
 
     def _bare_raw(self, chunk: dict[str, Any], deltas: Sequence[Delta]) -> Any:

@@ -84,7 +84,8 @@ def outgoing(request: LMRequest, *, path: str, stream: bool, usage: bool) -> Out
     options = reveal(request.options)
     base = _base(request.model, endpoint, options.get("api_base") or options.get("base_url"))
     url, basic = _address(base, path, options)
-    key = reveal(as_key(hide(options.get("api_key") or key_of(endpoint), "api_key")))
+    # One that was given was looked at where it was.
+    key = options.get("api_key") or reveal(as_key(hide(key_of(endpoint), "api_key")))
     headers = _headers(request.model, prefix, key, basic, options)
     body: dict[str, Any] = {"model": name, "messages": request.messages}
     if endpoint is not None:

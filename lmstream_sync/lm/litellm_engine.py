@@ -264,7 +264,8 @@ class LitellmEngine:
                 return await _send(litellm, request, stream, usage, endpoint in self._needs_no_key)
             except Exception as error:
                 failure = self._translated(error, request, begun=False)
-                if isinstance(failure, AuthenticationError) and endpoint in self._needs_no_key and not _key(request):
+                keyless = endpoint in self._needs_no_key and not request.options.get("api_key")
+                if keyless and isinstance(failure, AuthenticationError):
                     failure = self._translated(error, request, begun=False, look_at=no_key_given(request.model))
             if _wants_a_key_itself(failure) and endpoint not in self._needs_no_key:
                 _remember(self._needs_no_key, endpoint)
@@ -304,10 +305,6 @@ def _remember(seen: dict[tuple[str, str], None], endpoint: tuple[str, str]) -> N
     if len(seen) >= _MEMORY:
         seen.pop(next(iter(seen)))
     seen[endpoint] = None
-
-
-def _key(request: LMRequest) -> Any:
-    return request.options.get("api_key")
 
 
 def _refuses_usage(error: LMError) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 from lmstream_sync.lm.json_decoding import plain_json
 from lmstream_sync.lm.said_errors import error_in, error_without_choices, with_named_errors
-from lmstream_sync.lm.sse_decoder import BEGINS, BOM, SSEDecoder
+from lmstream_sync.lm.sse_decoder import BEGINS, SSEDecoder, without_bom
 from lmstream_sync.runtime.clocks import touch
 
 __all__ = ["Wire"]
@@ -83,7 +83,7 @@ class Wire:
         self._finished: dict[int, str] = {}
         self._refused: dict[int, str] = {}
         self._is_gemini = self._gemini_ending = self._gemini_ended = False
-        self._has_choices = self._has_strays = False
+        self._has_strays = False
         self.chunks = 0
         self.usage_reported = False
 
@@ -137,11 +137,9 @@ class Wire:
         The openai package takes it for a part of the first line, and so loses the first event.
         """
         start = (self._start or b"") + piece
-        if len(start) < len(BOM) and BOM.startswith(start):
-            self._start = start
-            return b""
-        self._start = None
-        return start.removeprefix(BOM)
+        found = without_bom(start)
+        self._start = start if found is None else None
+        return found or b""
 
     def _saw(self, piece: bytes) -> None:
         touch()
@@ -178,9 +176,7 @@ class Wire:
         if usage is not None:
             self.usage_reported = True
         choices = getattr(chunk, "choices", None)
-        if choices:
-            self._has_choices = True
-        elif choices is None and usage is None and "choices" in getattr(type(chunk), "model_fields", ()):
+        if choices is None and usage is None and "choices" in getattr(type(chunk), "model_fields", ()):
             self._has_strays = True
         for choice in choices or ():
             index = getattr(choice, "index", 0) or 0
@@ -194,7 +190,7 @@ class Wire:
     @property
     def strays_alone(self) -> bool:
         """Whether objects came where chunks of chat completions should, and not one with choices."""
-        return self._has_strays and not self._has_choices
+        return self._has_strays and not self._begun and not self._finished
 
     @property
     def ended_inside_a_line(self) -> bool:

@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["BEGINS", "BOM", "SSEDecoder"]
+__all__ = ["BEGINS", "SSEDecoder", "without_bom"]
 
-#: One may stand at the beginning of a stream.
-BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"
 
 #: How a stream of events begins, as far as that tells it from something else.
 BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:data|event|id|retry)?:")
+
+
+def without_bom(start: bytes) -> bytes | None:
+    """The beginning of a stream without the one byte order mark that may stand there; `None` until that is known."""
+    if len(start) < len(_BOM) and _BOM.startswith(start):
+        return None
+    return start.removeprefix(_BOM)
 
 
 class SSEDecoder:
@@ -98,13 +104,12 @@ class SSEDecoder:
     def _without_bom(self, piece: bytes) -> bytes:
         """One byte order mark may stand before everything."""
         start = b"".join((*self._held, piece)) if self._held else piece
-        self._held = None
-        if len(start) < len(BOM) and BOM.startswith(start):
-            if start:
-                self._held = [start]
+        found = without_bom(start)
+        if found is None:
+            self._held = [start] if start else None
             return b""
-        self._begun = True
-        return start.removeprefix(BOM)
+        self._begun, self._held = True, None
+        return found
 
     def _with_line_feeds(self, piece: bytes) -> bytes:
         if self._after_cr and piece.startswith(b"\n"):

@@ -41,18 +41,7 @@ class CallClocks:
         call: its `fail` is called on the loop with the error, once, when one of them passes.
     """
 
-    __slots__ = (
-        "_agenda",
-        "_call",
-        "_idle",
-        "_loop",
-        "_moved",
-        "_request",
-        "_requests",
-        "_still",
-        "_total_at",
-        "timeout",
-    )
+    __slots__ = ("_agenda", "_call", "_idle", "_loop", "_moved", "_requests", "_still", "_total_at", "timeout")
 
     def __init__(self, timeout: Timeout, call: _Failing) -> None:
         self.timeout = timeout
@@ -64,9 +53,7 @@ class CallClocks:
         self._total_at: float | None = None
         # `idle`, or in its place the shortest of the requests under way that have one of their own.
         self._idle = timeout.idle
-        # Those under way: mostly there is one, and the others are kept where there are more.
-        self._request: RequestClock | None = None
-        self._requests: dict[RequestClock, None] | None = None
+        self._requests: dict[RequestClock, None] = {}
         # That of the loop it was started on.
         self._agenda: Agenda | None = None
 
@@ -83,7 +70,7 @@ class CallClocks:
         """End the call's own limits, and keep nothing of it alive."""
         loop, self._loop = self._loop, None
         self._call = None
-        if loop is not None and self._under_way():  # of a worker that outlives the call
+        if loop is not None and self._requests:  # of a worker that outlives the call
             self._plan(loop.time())
         elif self._agenda is not None:
             self._agenda.remove(self)
@@ -109,31 +96,19 @@ class CallClocks:
 
     def begin(self, request: RequestClock) -> None:
         """A request is under way; its `idle`, where it has one of its own, holds in place of the call's."""
-        if self._request is None:
-            self._request = request
-        elif self._requests is None:
-            self._requests = {request: None}
-        else:
-            self._requests[request] = None
+        self._requests[request] = None
         if request.has_own_idle:
             self.touch()
             self._set_idle()
 
     def end(self, request: RequestClock) -> None:
         """It is over."""
-        if self._request is request:
-            self._request = None
-        elif self._requests is not None:
-            del self._requests[request]
+        del self._requests[request]
         if request.has_own_idle:
             self.touch()
             self._set_idle()
-        if self._loop is None and self._agenda is not None and not self._under_way():
+        if self._loop is None and not self._requests and self._agenda is not None:
             self._agenda.remove(self)
-
-    def _under_way(self) -> list[RequestClock]:
-        first = [] if self._request is None else [self._request]
-        return [*first, *(self._requests or ())]
 
     def look_by(self, at: float) -> None:
         """Something may pass at this time of the loop: look then, or before."""
@@ -146,7 +121,7 @@ class CallClocks:
         agenda = self._agenda
         if agenda is None:
             return
-        times = [at for request in self._under_way() if (at := request.next_limit_at) is not None]
+        times = [at for request in self._requests if (at := request.next_limit_at) is not None]
         if self._loop is not None:
             if self._total_at is not None:
                 times.append(self._total_at)
@@ -164,7 +139,7 @@ class CallClocks:
     def look(self) -> None:
         """Some limit may have passed."""
         now = asyncio.get_running_loop().time()
-        for request in self._under_way():
+        for request in tuple(self._requests):
             request.look(now)
         if self._loop is not None:
             if self._total_at is not None and now >= self._total_at:
@@ -182,7 +157,7 @@ class CallClocks:
             call.fail(StreamTimeout(said, which=which))
 
     def _set_idle(self) -> None:
-        own = [request.timeout.idle for request in self._under_way() if request.has_own_idle]
+        own = [request.timeout.idle for request in self._requests if request.has_own_idle]
         limits = own or [self.timeout.idle]
         self._idle = min((each for each in limits if each is not None), default=None)
         if self._loop is not None and self._idle is not None:

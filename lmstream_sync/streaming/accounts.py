@@ -63,8 +63,6 @@ class TextAccounts:
         key = (response.predict_name, response.signature_field_name)
         text = self._texts.get(key)
         if text is None or text.closed:
-            if key in self.listened:  # the same, and no tuple of this stream's own
-                key = self.listened[self.listened.index(key)]
             text = self._texts[key] = _Text()
         text.pieces.append(response.chunk)
         if response.is_last_chunk:

@@ -57,7 +57,6 @@ class CallObserver:
         "_bound",
         "_call",
         "_everything",
-        "_first",
         "_matched",
         "_met",
         "_names",
@@ -90,10 +89,8 @@ class CallObserver:
         self._raw = not bound and not everything
         # Listeners that were bound to no predictor → the one that they turned out to mean.
         self._matched: dict[Bound, Any] | None = None
-        #: A predictor that had its first run, and the others, where there are any, by their ids; kept, so that no
-        #: other gets the id.
-        self._first: Any = None
-        self._begun: dict[int, Any] | None = None
+        #: id → predictor, of those that had their first run; kept, so that no other gets the id.
+        self._begun: dict[int, Any] = {}
         # The predictors met at run time, kept for the same reason.
         self._met: list[Any] | None = None
         self.caught = False
@@ -138,29 +135,19 @@ class CallObserver:
     def not_begun(self, predictor: Any) -> None:
         """The first run of a predictor failed with nothing shown: the next is its first."""
         with _deciding:
-            if predictor is self._first:
-                self._first = None
-            elif self._begun is not None:
-                self._begun.pop(id(predictor), None)
+            self._begun.pop(id(predictor), None)
 
     def _listeners(self, predictor: Any, fields: Mapping[str, Any]) -> list[Bound]:
         """Those that see this run."""
         seeing: list[Bound] = []
         with _deciding:
-            begun = predictor is self._first or (self._begun is not None and id(predictor) in self._begun)
-            begins = False
+            first = id(predictor) not in self._begun
             for each in self._bound:
-                if each.field in fields and (each.predictor is predictor or self._means(each, predictor)):
-                    begins = begins or not each.allow_reuse
-                    if not begun or each.allow_reuse:
+                if each.field in fields and self._means(each, predictor):
+                    if not each.allow_reuse:
+                        self._begun[id(predictor)] = predictor
+                    if first or each.allow_reuse:
                         seeing.append(each)
-            if begins and not begun:
-                if self._first is None:
-                    self._first = predictor
-                elif self._begun is None:
-                    self._begun = {id(predictor): predictor}
-                else:
-                    self._begun[id(predictor)] = predictor
         return seeing
 
     def _everything_of(self, predictor: Any, output_fields: Iterable[str]) -> dict[str, str]:

@@ -75,8 +75,7 @@ def test_arguments_in_many_fragments_are_joined_once() -> None:
     pieces = ["x" * 10 for _ in range(1_000)]
     for piece in pieces:
         assembly.add([Delta(tool_calls=(fragment(None, piece, index=0),))])
-    assert assembly._first is not None
-    calls = assembly._first.calls
+    calls = assembly._choices[0].calls
     assert calls is not None and calls._arguments == [pieces]
     assert all(kept is given for kept, given in zip(calls._arguments[0], pieces, strict=True))
     assert assembly.characters == 10_000
@@ -88,8 +87,7 @@ def test_thinking_in_many_pieces_is_joined_once() -> None:
     for signature in [None] * 100 + ["s"]:
         block = {"type": "thinking", "thinking": "x", "signature": signature}
         assembly.add([Delta(provider_fields={"thinking_blocks": [block]})])
-    assert assembly._first is not None
-    fields = assembly._first.provider_fields
+    fields = assembly._choices[0].provider_fields
     assert fields is not None and fields["thinking_blocks"][0]["thinking"] == ["x"] * 101
     for _ in range(2):  # a reply may be looked at before its end
         made = assembly.reply("m").choices[0].provider_fields
